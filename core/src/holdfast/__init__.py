@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         UserUtteranceReverted as UserUtteranceReverted,
         UserUttered as UserUttered,
     )
-    from holdfast.conversations.policy import SessionRule as SessionRule
+    from holdfast.conversations.rule import SessionRule as SessionRule
     from holdfast.conversations.service import Conversations as Conversations
     from holdfast.conversations.store import (
         ANY as ANY,
@@ -120,7 +120,7 @@ _MODULES = {
         "UserUtteranceReverted",
         "UserUttered",
     ),
-    "holdfast.conversations.policy": ("SessionRule",),
+    "holdfast.conversations.rule": ("SessionRule",),
     "holdfast.conversations.service": ("Conversations",),
     "holdfast.conversations.store": ("ANY", "NEW", "Appended", "AsyncTrackerStore", "Head", "Page", "TrackerStore"),
     "holdfast.conversations.tracker": ("Tracker", "Verbosity"),

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from holdfast.conversations.domain import Domain
-from holdfast.conversations.policy import SessionRule
+from holdfast.conversations.rule import SessionRule
 from holdfast.endpoints import Endpoints, read_endpoints
 from holdfast.opening import open_persistor, open_tracker_store
 
@@ -55,7 +55,7 @@ class Connection:
     ) -> None:
         self.endpoints = endpoints
         self._domain = domain
-        self._session_rule = SessionRule(session_rule or SessionRule.ACTION_SESSION_START)
+        self._session_rule = SessionRule(session_rule or endpoints.tracker_store.session_rule)
         self._remote_storage = remote_storage
         self._blocking: Holdfast | None = None
         self._async: AsyncHoldfast | None = None
@@ -127,7 +127,8 @@ def connect(
         endpoints: the file, which must exist; what was read from it; or `None` for `endpoints.yml` in the working
             directory, where there is one.
         domain: a `domain.yml`, a directory of them, or a `Domain`; without one, every slot an event sets exists.
-        session_rule: where the latest session of a conversation begins; `action_session_start` by default.
+        session_rule: where the latest session of a conversation begins; by default what endpoints.yml says under
+            `tracker_store`, else `action_session_start`.
         remote_storage: name of a persistor to use instead of the one in endpoints.yml.
 
     Raises:

@@ -185,3 +185,13 @@ def test_an_event_that_sets_an_unknown_slot_is_kept_but_makes_no_slot() -> None:
     assert "gone" not in tracker.slots
     assert tracker.slots["known"] == ["one"]
     assert len(tracker.events) == 2
+
+
+def test_featurization_belongs_to_the_message_it_follows() -> None:
+    tracker = Tracker("c")
+    tracker.add({"event": "action", "name": "action_listen"}, {"event": "user", "text": "x"})
+    assert tracker.state.use_text_for_featurization is None
+    tracker.add({"event": "user_featurization", "use_text_for_featurization": True})
+    assert tracker.state.use_text_for_featurization is True
+    tracker.add({"event": "user", "text": "y"})
+    assert tracker.state.use_text_for_featurization is None

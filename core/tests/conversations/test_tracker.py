@@ -35,16 +35,16 @@ def test_a_session_without_a_message_does_not_expire() -> None:
     assert not tracker.session_expired(now=1e12)
 
 
-def test_a_session_begins_with_the_events_rasa_writes() -> None:
+def test_a_session_begins_with_the_events_rasa_writes_and_each_slot_once() -> None:
     tracker = Tracker("c")
-    tracker.add(SlotSet("s", 1), SlotSet("s", 2))
+    tracker.add(SlotSet("s", 1), SlotSet("t", 3), SlotSet("s", 2))
     tracker.start_session({"channel": "rest"})
-    assert [(event.event, event.name) for event in tracker.events[2:]] == [
+    assert [(event.event, event.name) for event in tracker.events[3:]] == [
         ("slot", "session_started_metadata"),
         ("action", "action_session_start"),
         ("session_started", None),
         ("slot", "s"),
-        ("slot", "s"),
+        ("slot", "t"),
         ("action", "action_listen"),
     ]
     assert tracker.slots["s"] == 2

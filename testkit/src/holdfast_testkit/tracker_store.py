@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from holdfast import (
     ANY,
@@ -29,6 +31,7 @@ from holdfast import (
     TrackerStore,
     UserUttered,
 )
+from holdfast_testkit.machine import StoreMachine
 from holdfast_testkit.opening import open_store
 
 IDS = (
@@ -503,6 +506,22 @@ class TrackerStoreTests(TrackerStoreFixtures):
         done.set()
         watcher.join()
         assert torn == []
+
+    def test_any_sequence_of_operations_agrees_with_a_plain_model(self, store: TrackerStore) -> None:
+        class Machine(StoreMachine):
+            pass
+
+        Machine.store = store
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it without annotations
+            Machine,
+            settings=settings(
+                max_examples=25,
+                stateful_step_count=20,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
 
     def test_closing_twice_does_nothing(self, open_another: Callable[[], TrackerStore]) -> None:
         store = open_another()

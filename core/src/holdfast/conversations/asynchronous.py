@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from holdfast.conversations.domain import Domain
 from holdfast.conversations.event import Event
 from holdfast.conversations.faces import Immediate, Threads, run_now
-from holdfast.conversations.policy import OnConflict, Policy, SessionRule
+from holdfast.conversations.policy import OnConflict, Policy
+from holdfast.conversations.rule import SessionRule
 from holdfast.conversations.service import iterate, sleep_in_thread
 from holdfast.conversations.store import Appended, AsyncTrackerStore, Head, Page, TrackerStore
 from holdfast.conversations.tracker import Tracker

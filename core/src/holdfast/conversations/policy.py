@@ -10,11 +10,11 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from holdfast.conversations.domain import Domain
 from holdfast.conversations.event import Event
+from holdfast.conversations.rule import SessionRule
 from holdfast.conversations.store import ANY, Appended, AsyncTrackerStore, Head, Page
 from holdfast.conversations.tracker import Tracker
 from holdfast.errors import BackendError, ConflictError, ConversationError, StoreBehindError, UnavailableError
@@ -28,19 +28,6 @@ _REBASES = 10
 _TRIES = 4
 _BACK_OFF = 0.05
 """Seconds; doubled from try to try, then multiplied by a random number between 0 and 1."""
-
-
-class SessionRule(StrEnum):
-    """Where the latest session begins."""
-
-    ACTION_SESSION_START = "action_session_start"
-    """At the last action of that name, as Rasa does on Redis, in memory, and in Pro. The default for every store."""
-    SESSION_STARTED = "session_started"
-    """At the last event of that type, as Rasa 3.6 does on SQL and MongoDB."""
-    INACTIVE = "inactive"
-    """Behind the last event of that type, as Rasa Pro does without session starts after expiry."""
-    NONE = "none"
-    """At the first event: all sessions are one, as Rasa 3.6 does on DynamoDB."""
 
 
 class _Changed(Exception):  # noqa: N818  # not an error: the conversation was cut while it was read

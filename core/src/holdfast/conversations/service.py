@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from holdfast.conversations.domain import Domain
 from holdfast.conversations.event import Event
 from holdfast.conversations.faces import Immediate, run_now, to_blocking
-from holdfast.conversations.policy import OnConflict, Policy, SessionRule
+from holdfast.conversations.policy import OnConflict, Policy
+from holdfast.conversations.rule import SessionRule
 from holdfast.conversations.store import Appended, AsyncTrackerStore, Head, Page, TrackerStore
 from holdfast.conversations.tracker import Tracker
 from holdfast.wrapping import Errors

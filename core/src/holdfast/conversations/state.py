@@ -30,12 +30,12 @@ class State:
         latest_bot_utterance: the latest `bot` event, if any.
         followup_action: the action that must run next, if any.
         active_loop: name, is_interrupted, rejected and trigger_message of the active loop; empty without one.
-        use_text_for_featurization: what the latest `user_featurization` said of the latest message.
     """
 
     __slots__ = (
         "_added_entities",
         "_domain",
+        "_featurization",
         "_message",
         "active_loop",
         "followup_action",
@@ -43,7 +43,6 @@ class State:
         "latest_bot_utterance",
         "paused",
         "slots",
-        "use_text_for_featurization",
     )
 
     def __init__(self, domain: Domain) -> None:
@@ -58,9 +57,9 @@ class State:
         self.latest_bot_utterance: Event | None = None
         self.followup_action: str | None = LISTEN_ACTION
         self.active_loop: dict[str, Any] = {}
-        self.use_text_for_featurization: bool | None = None
         self._message: Event = _NO_MESSAGE
         self._added_entities: list[JSONObject] = []
+        self._featurization: Event | None = None
 
     @property
     def latest_message(self) -> JSONObject:
@@ -83,6 +82,11 @@ class State:
         """Name of the latest action, or its text."""
         return self.latest_action.get("action_name") or self.latest_action.get("action_text")
 
+    @property
+    def use_text_for_featurization(self) -> bool | None:
+        """What the latest `user_featurization` said of the latest message, if one did."""
+        return None if self._featurization is None else self._featurization._data.get("use_text_for_featurization")
+
     def apply(self, event: Event) -> None:
         """Apply one event; `undo` and `rewind` need the events before them, see `replay`."""
         handler = _HANDLERS.get(event.event)
@@ -93,7 +97,7 @@ class State:
 def _user(state: State, event: Event) -> None:
     state._message = event
     state._added_entities = []
-    state.use_text_for_featurization = None
+    state._featurization = None
     state.followup_action = None
 
 
@@ -133,7 +137,7 @@ def _entities(state: State, event: Event) -> None:
 
 def _featurization(state: State, event: Event) -> None:
     if state.latest_action_name == LISTEN_ACTION:
-        state.use_text_for_featurization = event._data.get("use_text_for_featurization")
+        state._featurization = event
 
 
 def _loop(state: State, event: Event) -> None:

@@ -209,17 +209,18 @@ class Tracker:
     def start_session(self, metadata: Mapping[str, Any] | None = None) -> None:
         """Add the events that begin a session, in Rasa's order.
 
-        The slots set so far are set again behind them if the domain carries slots over.
+        The slots set so far are set again behind them if the domain carries slots over: each once, to its last value,
+        where Rasa repeats every event that ever set one and so lets sessions grow from one to the next.
 
         Args:
             metadata: becomes the slot `session_started_metadata`, if given.
         """
-        slots = [event for event in applied(self.events) if isinstance(event, SlotSet)]
+        slots = {event.name: event for event in applied(self.events) if isinstance(event, SlotSet)}
         if metadata:
             self.add(SlotSet("session_started_metadata", dict(metadata)))
         self.add(ActionExecuted(SESSION_START_ACTION, confidence=1.0), SessionStarted())
         if self.domain.session.carry_over_slots:
-            self.add(*(SlotSet(str(event.name), event.value) for event in slots))
+            self.add(*(SlotSet(str(name), event.value) for name, event in slots.items()))
         self.add(ActionExecuted(LISTEN_ACTION))
 
     # How `Conversations.save` moves events from "added" to "stored".
