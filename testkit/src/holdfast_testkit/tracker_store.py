@@ -360,14 +360,15 @@ class TrackerStoreTests(TrackerStoreFixtures):
             append(store, conversation, "x")
         seen: list[str] = []
         cursor = None
-        while True:
+        for number in range(5):
             page = store.list(cursor, 7)
             assert len(page.heads) <= 7
             seen += [head.conversation for head in page.heads]
             cursor = page.cursor
             if cursor is None:
                 break
-            append(store, f"new while listing {cursor[:8]}", "x")
+            append(store, f"new while listing {number}", "x")
+        assert cursor is None, "25 conversations do not fill 5 pages of 7"
         assert ids <= set(seen)
         assert len([conversation for conversation in seen if conversation in ids]) == 25
 
@@ -499,12 +500,14 @@ class TrackerStoreTests(TrackerStoreFixtures):
                 if seen != list(range(1, len(seen) + 1)) or len(seen) % 3:
                     torn.append(seen)
 
-        watcher = threading.Thread(target=watch)
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
-        for turn in range(30):
-            append(writers[0], "c", f"{turn}a", f"{turn}b", f"{turn}c", expected=3 * turn)
-        done.set()
-        watcher.join()
+        try:
+            for turn in range(30):
+                append(writers[0], "c", f"{turn}a", f"{turn}b", f"{turn}c", expected=3 * turn)
+        finally:
+            done.set()
+            watcher.join()
         assert torn == []
 
     def test_any_sequence_of_operations_agrees_with_a_plain_model(self, store: TrackerStore) -> None:

@@ -6,6 +6,7 @@ than running it.
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
 import time
@@ -48,6 +49,7 @@ class SQLite(Dialect):
     def __init__(self) -> None:
         # SQLite makes a second writer poll; within one process, waiting on a lock is fairer and costs nothing.
         self._writing = threading.Lock()
+        self._busy_timeout = 0.0
 
     def engine(self, config: SQLConfig) -> Engine:
         url = make_url(config.url) if config.url and "://" in config.url else _url(config)
@@ -55,6 +57,7 @@ class SQLite(Dialect):
             raise ConfigurationError(
                 "tracker_store: 'db' must be the path of a SQLite file; for conversations in memory say 'type: memory'"
             )
+        self._busy_timeout = config.busy_timeout
         engine = create_engine(
             url,
             isolation_level="AUTOCOMMIT",  # transactions are begun and ended in plain sight, below
@@ -74,7 +77,7 @@ class SQLite(Dialect):
     def prepare(self, engine: Engine) -> None:
         Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
         with self._writing, _connection(engine) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._use_wal(connection)
             with _transaction(connection):
                 connection.execute("CREATE TABLE IF NOT EXISTS holdfast_schema (version INTEGER PRIMARY KEY)")
                 (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM holdfast_schema").fetchone()
@@ -88,6 +91,19 @@ class SQLite(Dialect):
                         ddl = CreateTable(element) if hasattr(element, "primary_key") else CreateIndex(element)
                         connection.execute(str(ddl.compile(engine)))
                     connection.execute("INSERT INTO holdfast_schema VALUES (?)", (number,))
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        # SQLite does not wait for other connections here, however long its own time-out is.
+        deadline = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(random.uniform(0.001, 0.02))  # noqa: S311  # spreads load, guards nothing
+            else:
+                return
 
     @contextmanager
     def writing(self, engine: Engine) -> Iterator[Connection]:
