@@ -21,12 +21,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from holdfast_sql.config import SQLConfig
-from holdfast_sql.store import SQLTrackerStore
-
 from holdfast import ANY, ActionExecuted, Conversations, Domain, Event, SlotSet, Tracker, TrackerStore, UserUttered
 from holdfast.conversations.memory import MemoryTrackerStore
 from holdfast.conversations.state import replay
+from holdfast_sql.config import SQLConfig
+from holdfast_sql.store import SQLTrackerStore
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures"
 RASA_FULL_TRACKER = {"memory": 0.358, "SQLite": 0.572}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
+
 from holdfast_testkit import ConversationsTests, TrackerStoreTests
 
 

@@ -68,9 +68,7 @@ def test_yaml_is_read_as_version_1_2_where_no_is_a_text(tmp_path: Path) -> None:
 
 
 def test_session_settings(tmp_path: Path) -> None:
-    loaded = domain(
-        tmp_path, "session_config: {session_expiration_time: 0, carry_over_slots_to_new_session: false}\n"
-    )
+    loaded = domain(tmp_path, "session_config: {session_expiration_time: 0, carry_over_slots_to_new_session: false}\n")
     assert (loaded.session.expiration_minutes, loaded.session.carry_over_slots) == (0, False)
     assert Domain.from_dict({}).session.expiration_minutes == 60
     assert Domain.from_dict({}).session.carry_over_slots is True
@@ -79,7 +77,9 @@ def test_session_settings(tmp_path: Path) -> None:
 def test_a_directory_of_domain_files_is_merged(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "a.yml").write_text("slots: {a: {type: text}}\nactions: [one]\n")
-    (tmp_path / "deep" / "b.yaml").write_text("slots: {b: {type: bool}}\nforms: {f: {}}\nsession_config: {session_expiration_time: 5}\n")
+    (tmp_path / "deep" / "b.yaml").write_text(
+        "slots: {b: {type: bool}}\nforms: {f: {}}\nsession_config: {session_expiration_time: 5}\n"
+    )
     (tmp_path / "nlu.yml").write_text("nlu: []\n")
     loaded = Domain.load(tmp_path)
     assert set(loaded.initial_slots()) == {"a", "b", "requested_slot", "session_started_metadata"}

@@ -21,9 +21,7 @@ from holdfast import (
     UserUttered,
 )
 
-TYPES = json.loads(
-    (Path(__file__).parents[3] / "tests" / "fixtures" / "event_types.json").read_text(encoding="utf-8")
-)
+TYPES = json.loads((Path(__file__).parents[3] / "tests" / "fixtures" / "event_types.json").read_text(encoding="utf-8"))
 MADE = [row for row in TYPES if "fields" in row]
 READ = [row for row in TYPES if "as_dict" in row]
 

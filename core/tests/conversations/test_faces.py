@@ -54,7 +54,12 @@ class AsyncOnly(AsyncTrackerStore):
             yield numbered
 
     async def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         await self._suspend()
         return self.kept.list(cursor, limit, user=user, updated_before=updated_before)
@@ -115,7 +120,7 @@ async def test_an_async_store_is_awaited_on_the_callers_loop() -> None:
     await conversations.save(tracker)
     assert (await conversations.append("c", [UserUttered("y")])).version == 2
     assert [sequence async for sequence, _ in conversations.events("c")] == [1, 2]
-    assert [key async for key in conversations.keys()] == ["c"]
+    assert [key async for key in conversations.keys()] == ["c"]  # noqa: SIM118  # not a mapping
     assert (await conversations.list(user="ann")).heads[0].version == 2
     assert await conversations.truncate("c", 2) == 1
     assert await conversations.exists("c")

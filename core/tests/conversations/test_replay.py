@@ -137,7 +137,11 @@ def test_a_rewind_takes_the_slot_back_with_the_message() -> None:
 
 
 def test_an_undo_takes_the_last_action_back_and_what_followed_it() -> None:
-    said = [{"event": "user", "text": "a"}, {"event": "action", "name": "x"}, {"event": "slot", "name": "s", "value": 1}]
+    said = [
+        {"event": "user", "text": "a"},
+        {"event": "action", "name": "x"},
+        {"event": "slot", "name": "s", "value": 1},
+    ]
     tracker = Tracker("c", events=[Event.from_dict(event) for event in [*said, {"event": "undo"}]])
     assert tracker.slots == {}
     assert tracker.latest_action_name is None
@@ -170,7 +174,9 @@ def test_a_form_keeps_what_happened_to_it() -> None:
     tracker = Tracker("c")
     tracker.add({"event": "user", "text": "book"}, {"event": "form", "name": "booking"})
     assert tracker.state.active_loop["trigger_message"]["text"] == "book"
-    tracker.add({"event": "action_execution_rejected", "name": "booking"}, {"event": "form_validation", "validate": False})
+    tracker.add(
+        {"event": "action_execution_rejected", "name": "booking"}, {"event": "form_validation", "validate": False}
+    )
     assert (tracker.state.active_loop["rejected"], tracker.state.active_loop["is_interrupted"]) == (True, True)
     tracker.add({"event": "action", "name": "booking"})
     assert (tracker.state.active_loop["rejected"], tracker.state.active_loop["is_interrupted"]) == (False, False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from holdfast_testkit import ConversationsTests, TrackerStoreTests
 
 

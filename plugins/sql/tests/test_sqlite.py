@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast_sql.config import SQLConfig
-from holdfast_sql.schema import MIGRATIONS
-from holdfast_sql.store import SQLTrackerStore
 from sqlalchemy import event
 
 from holdfast import (
@@ -33,6 +30,9 @@ from holdfast import (
     UserUttered,
     connect,
 )
+from holdfast_sql.config import SQLConfig
+from holdfast_sql.schema import MIGRATIONS
+from holdfast_sql.store import SQLTrackerStore
 
 
 @pytest.fixture
@@ -244,9 +244,7 @@ def test_processes_that_start_at_once_share_the_file(
     open_store: Callable[..., SQLTrackerStore], database: Path, method: str
 ) -> None:
     context = multiprocessing.get_context(method)
-    processes = [
-        context.Process(target=writing_process, args=(str(database), str(number), 10)) for number in range(4)
-    ]
+    processes = [context.Process(target=writing_process, args=(str(database), str(number), 10)) for number in range(4)]
     for process in processes:
         process.start()
     for process in processes:
@@ -272,7 +270,7 @@ def test_a_store_that_was_used_before_a_fork_works_on_both_sides(
             try:
                 store.append("c", said("child"), expected=1, batch_id="2")
                 os._exit(0 if store.head("c").version == 2 else 1)  # type: ignore[union-attr]  # it stands
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # whatever it is, the child must not go on
                 os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     holding.join()

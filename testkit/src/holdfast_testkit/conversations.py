@@ -82,7 +82,7 @@ class ConversationsTests(TrackerStoreFixtures):
         with pytest.raises(ConflictError):
             conversations.save(second)
         assert told(conversations.retrieve_full("c")) == SESSION + spoken("a", "x")
-        assert [str(event.as_dict().get("text")) for event in second.unsaved][0] == "y user"
+        assert second.unsaved[0].as_dict()["text"] == "y user"
         conversations.save(second, on_conflict="rebase")
         assert told(conversations.retrieve_full("c")) == SESSION + spoken("a", "x", "y")
         assert told(second) == told(conversations.retrieve_full("c"))
@@ -293,7 +293,9 @@ class ConversationsTests(TrackerStoreFixtures):
         assert told(latest) == SESSION + spoken("c")
         assert latest is not None
         assert (latest.first, latest.version) == (15, 21)
-        assert told(conversations.retrieve_full("c")) == SESSION + spoken("a") + SESSION + spoken("b") + SESSION + spoken("c")
+        assert told(conversations.retrieve_full("c")) == SESSION + spoken("a") + SESSION + spoken(
+            "b"
+        ) + SESSION + spoken("c")
 
     def test_a_clock_that_goes_back_does_not_bring_the_old_session_back(
         self, store: TrackerStore, conversations: Conversations

@@ -47,7 +47,12 @@ class FaultyStore(TrackerStore):
         return self._store.read(conversation, first, last)
 
     def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         self.reads += 1
         return self._store.list(cursor, limit, user=user, updated_before=updated_before)

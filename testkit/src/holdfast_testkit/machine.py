@@ -124,7 +124,9 @@ class StoreMachine(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         listed = {
-            head.conversation for head in self.store.list(limit=1000).heads if head.conversation.startswith(f"{self.example}:")
+            head.conversation
+            for head in self.store.list(limit=1000).heads
+            if head.conversation.startswith(f"{self.example}:")
         }
         assert listed == {f"{self.example}:{name}" for name, modelled in self.model.items() if modelled.exists}
         for name in self.model:

@@ -515,7 +515,7 @@ class TrackerStoreTests(TrackerStoreFixtures):
             pass
 
         Machine.store = store
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it without annotations
+        run_state_machine_as_test(
             Machine,
             settings=settings(
                 max_examples=25,

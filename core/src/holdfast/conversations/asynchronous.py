@@ -99,7 +99,12 @@ class AsyncConversations:
         return await self._run(self._policy.count())
 
     async def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         """See `Conversations.list`."""
         return await self._run(self._policy.page(cursor, limit, user, updated_before))

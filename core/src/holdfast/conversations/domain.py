@@ -181,4 +181,6 @@ def _mapping(data: Mapping[str, Any], key: str, origin: str) -> Mapping[str, Any
 
 
 def _kind(value: Any) -> str:
-    return {dict: "a mapping", list: "a list", str: "a text", bool: "true or false"}.get(type(value), type(value).__name__)
+    return {dict: "a mapping", list: "a list", str: "a text", bool: "true or false"}.get(
+        type(value), type(value).__name__
+    )

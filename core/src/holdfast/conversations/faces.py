@@ -96,7 +96,12 @@ class Immediate(AsyncTrackerStore):
             yield numbered
 
     async def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         return self._store.list(cursor, limit, user=user, updated_before=updated_before)
 
@@ -139,7 +144,12 @@ class _Threaded(AsyncTrackerStore):
                 await self._threads.run(close, settle=True)
 
     async def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         call = partial(self._store.list, cursor, limit, user=user, updated_before=updated_before)
         return await self._threads.run(call)
@@ -212,7 +222,12 @@ class _Blocking(TrackerStore):
                 self._portal.call(close())
 
     def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         return self._portal.call(self._store.list(cursor, limit, user=user, updated_before=updated_before))
 

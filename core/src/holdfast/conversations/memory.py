@@ -92,7 +92,12 @@ class MemoryTrackerStore(TrackerStore):
         yield from enumerate(texts, start)
 
     def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         behind = None if cursor is None else decode_cursor(cursor)
         with self._lock:

@@ -67,9 +67,7 @@ class Policy:
                     first, events = await self._back_to_marker(head)
             except _Changed:
                 continue
-            return Tracker(
-                conversation, self.domain, events=events, version=head.version, first=first, user=head.user
-            )
+            return Tracker(conversation, self.domain, events=events, version=head.version, first=first, user=head.user)
         raise BackendError(f"{self._where}: conversation {conversation!r} was cut again each time it was read")
 
     async def get_or_create(self, conversation: str, user: str | None) -> Tracker:
@@ -82,9 +80,7 @@ class Policy:
         rebases = 0
         while (batch := tracker._next_batch()) is not None:
             try:
-                appended = await self._append(
-                    tracker.sender_id, batch.events, batch.expected, batch.id, tracker.user
-                )
+                appended = await self._append(tracker.sender_id, batch.events, batch.expected, batch.id, tracker.user)
             except ConflictError as conflict:
                 tracker._take_back(batch)
                 rebases += 1
@@ -126,9 +122,7 @@ class Policy:
     async def page(self, cursor: str | None, limit: int, user: str | None, updated_before: float | None) -> Page:
         if not 1 <= limit <= 1000:
             raise ConversationError(f"a page has 1 to 1000 conversations, not {limit}")
-        return await self._patiently(
-            lambda: self.store.list(cursor, limit, user=user, updated_before=updated_before)
-        )
+        return await self._patiently(lambda: self.store.list(cursor, limit, user=user, updated_before=updated_before))
 
     async def heads(self, user: str | None, updated_before: float | None) -> AsyncIterator[Head]:
         cursor = None

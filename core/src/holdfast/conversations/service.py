@@ -124,7 +124,12 @@ class Conversations:
         return run_now(self._policy.count())
 
     def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         """One page of heads, the most recently updated first; see `TrackerStore.list`."""
         return run_now(self._policy.page(cursor, limit, user, updated_before))

@@ -115,7 +115,12 @@ class TrackerStore(ABC):
 
     @abstractmethod
     def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         """One page of heads, the most recently updated first.
 
@@ -167,7 +172,12 @@ class AsyncTrackerStore(ABC):
 
     @abstractmethod
     async def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         """See `TrackerStore.list`."""
 

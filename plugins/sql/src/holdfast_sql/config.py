@@ -15,7 +15,8 @@ class SQLConfig(BackendConfig):
     dialect: str = Field("sqlite", description="The database, by SQLAlchemy's name of it: `sqlite` in this version.")
     driver: str | None = Field(None, description="The DBAPI driver, by SQLAlchemy's name of it.")
     url: str | None = Field(
-        None, description="Host of the server, or a whole SQLAlchemy URL, which then decides alone where the database is."
+        None,
+        description="Host of the server, or a whole SQLAlchemy URL, which then decides alone where the database is.",
     )
     port: int | None = Field(None, description="Port of the server.")
     db: str = Field("rasa.db", description="Name of the database; for SQLite the path of its file.")

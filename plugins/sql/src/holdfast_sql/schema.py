@@ -9,6 +9,7 @@ makes a second copy impossible at next to no cost.
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Index, MetaData, String, Table, Text, text
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 metadata = MetaData()
 
@@ -54,5 +55,13 @@ _by_batch = Index(
     sqlite_where=text("batch_id IS NOT NULL"),
 )
 
-MIGRATIONS: tuple[tuple[Table | Index, ...], ...] = ((conversations, _by_time, _by_user, events, _by_batch),)
-"""What to create to get from one schema version to the next; the first brings an empty database to version 1."""
+MIGRATIONS: tuple[tuple[ExecutableDDLElement, ...], ...] = (
+    (
+        CreateTable(conversations),
+        CreateIndex(_by_time),
+        CreateIndex(_by_user),
+        CreateTable(events),
+        CreateIndex(_by_batch),
+    ),
+)
+"""What to execute to get from one schema version to the next; the first brings an empty database to version 1."""

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from holdfast import ConfigurationError, Event, UnavailableError
 from holdfast.conversations.store import ANY, NEW, Appended, refusal, session_after
@@ -88,8 +87,7 @@ class SQLite(Dialect):
                     )
                 for number, migration in enumerate(MIGRATIONS[version:], version + 1):
                     for element in migration:
-                        ddl = CreateTable(element) if hasattr(element, "primary_key") else CreateIndex(element)
-                        connection.execute(str(ddl.compile(engine)))
+                        connection.execute(str(element.compile(engine)))
                     connection.execute("INSERT INTO holdfast_schema VALUES (?)", (number,))
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
@@ -142,11 +140,12 @@ class SQLite(Dialect):
                 moved = connection.execute(_NEW_HEAD, (conversation, last, sessions, session_first, now, now, user))
             if not moved.rowcount:
                 return _explain(connection, conversation, expected, batch_id, len(events))
+            batch_ids = {version + 1: batch_id}  # only the first row of a batch bears its id
             rows = [
                 (
                     conversation,
                     sequence,
-                    None,
+                    batch_ids.get(sequence),
                     event.event,
                     event.timestamp,
                     event.intent_name,
@@ -155,7 +154,6 @@ class SQLite(Dialect):
                 )
                 for sequence, (event, text) in enumerate(zip(events, texts, strict=True), version + 1)
             ]
-            rows[0] = (*rows[0][:2], batch_id, *rows[0][3:])
             try:
                 connection.executemany(_INSERT, rows)
             except sqlite3.IntegrityError:
@@ -164,9 +162,7 @@ class SQLite(Dialect):
             return Appended(last)
 
 
-def _explain(
-    connection: sqlite3.Connection, conversation: str, expected: int, batch_id: str, size: int
-) -> Appended:
+def _explain(connection: sqlite3.Connection, conversation: str, expected: int, batch_id: str, size: int) -> Appended:
     """The batch did not fit: it stands there already, or somebody else was first, or the store is behind."""
     found = connection.execute(_BATCH, (conversation, batch_id)).fetchone()
     if found is not None and found[0] == expected + 1:

@@ -68,7 +68,12 @@ class SQLTrackerStore(TrackerStore):
                 yield row.seq, row.data
 
     def list(
-        self, cursor: str | None = None, limit: int = 100, *, user: str | None = None, updated_before: float | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        user: str | None = None,
+        updated_before: float | None = None,
     ) -> Page:
         head = conversations.c
         statement = _HEAD.order_by(head.updated.desc(), head.conversation.desc()).limit(limit + 1)
