@@ -6,6 +6,7 @@ pytest.
 
 from holdfast_testkit.conversations import ConversationsTests
 from holdfast_testkit.faults import FaultyStore
+from holdfast_testkit.persistor import PersistorTests
 from holdfast_testkit.tracker_store import TrackerStoreTests
 
-__all__ = ["ConversationsTests", "FaultyStore", "TrackerStoreTests"]
+__all__ = ["ConversationsTests", "FaultyStore", "PersistorTests", "TrackerStoreTests"]
