@@ -47,12 +47,12 @@ def test_a_wrong_assertion_after_an_await_fails(run: Run) -> None:
 
 def test_printed_text_is_compared(run: Run) -> None:
     with pytest.raises(pages.PageError, match=r"page\.md:2: the page shows\n3\n"):
-        run("```python\nprint(1 + 1)\n#> 3\n```\n")
+        run("```python\nprint(1 + 1)\n# > 3\n```\n")
 
 
 @pytest.mark.parametrize("shown", ["a 1 b", "a ... b", "... b"])
 def test_printed_text_may_be_shortened(run: Run, shown: str) -> None:
-    assert run(f"```python\nprint('a 1 b')\n#> {shown}\n```\n") == 1
+    assert run(f"```python\nprint('a 1 b')\n# > {shown}\n```\n") == 1
 
 
 def test_a_command_that_fails(run: Run) -> None:

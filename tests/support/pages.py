@@ -1,7 +1,7 @@
 """Runs the examples of a Markdown page in the order in which they stand, as a reader would.
 
 * A `python` block is executed; all blocks of a page share one namespace, and `await` may stand at top level. Where it
-  has `#>` comments, they are what it prints.
+  has `# >` comments, they are what it prints.
 * A `console` block is executed line by line: `$ holdfast …` runs, and the lines below it are compared with what it
   prints, where there are any. The command must succeed; show a failure with `; echo "exit code $?"`.
 * `<!-- file: NAME -->` above a block of any language writes it to that file instead.
@@ -116,7 +116,7 @@ def _run_python(step: Step, page: Path, where: str, module: types.ModuleType, ru
         result = eval(code, module.__dict__)  # exec() would drop the coroutine of a top-level await
         if inspect.iscoroutine(result):
             runner.run(result)
-    expected = [line.removeprefix("#>").removeprefix(" ") for line in step.text.splitlines() if line.startswith("#>")]
+    expected = [line[3:].removeprefix(" ") for line in step.text.splitlines() if line.startswith("# >")]
     if expected:
         _compare("\n".join(expected), printed.getvalue(), where)
 
