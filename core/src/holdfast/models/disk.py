@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat as modes
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 from holdfast.backend import Backend, BackendConfig
@@ -57,12 +59,9 @@ class DiskPersistor(Persistor, ReadsRanges, WritesParts, ListsObjects, DeletesOb
                 upload.finish()
 
     def download(self, key: str, archive: Path) -> None:
-        found = self.stat(key)
-        if found is None:
-            raise self._missing(key)
-        with archive.open("wb", buffering=0) as target:
-            for data in self.read_range(found, 0, found.size):
-                target.write(data)
+        # One open file is one version, however often the name is given to another meanwhile.
+        with self._open(key) as source, archive.open("wb", buffering=0) as target:
+            shutil.copyfileobj(source, target, _CHUNK)
 
     def stat(self, key: str) -> ObjectStat | None:
         try:
@@ -72,22 +71,17 @@ class DiskPersistor(Persistor, ReadsRanges, WritesParts, ListsObjects, DeletesOb
         return _describe(key, found) if modes.S_ISREG(found.st_mode) else None
 
     def read_range(self, stat: ObjectStat, first: int, size: int) -> Iterator[bytes]:
-        try:
-            descriptor = os.open(self._file(stat.key), os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            raise self._missing(stat.key) from None
-        try:
-            # From here on the descriptor pins the version: an upload replaces the name, never these bytes.
-            if _describe(stat.key, os.fstat(descriptor)).version != stat.version:
+        with self._open(stat.key) as source:
+            # From here on the open file pins the version: an upload replaces the name, never these bytes.
+            if _describe(stat.key, os.fstat(source.fileno())).version != stat.version:
                 raise VerificationError(f"{stat.key!r} in {self._path} was replaced since it was looked up; try again")
+            source.seek(first)
             while size > 0:
-                data = os.pread(descriptor, min(size, _CHUNK), first)
+                data = source.read(min(size, _CHUNK))
                 if not data:
                     raise VerificationError(f"{stat.key!r} in {self._path} ends {size} bytes too early")
                 yield data
-                first, size = first + len(data), size - len(data)
-        finally:
-            os.close(descriptor)
+                size -= len(data)
 
     def start_upload(self, key: str, size: int) -> PartUpload:
         final = self._file(key)
@@ -119,8 +113,12 @@ class DiskPersistor(Persistor, ReadsRanges, WritesParts, ListsObjects, DeletesOb
             )
         return self._path / key
 
-    def _missing(self, key: str) -> ModelNotFoundError:
-        return ModelNotFoundError(f"no object {key!r} in {self._path}")
+    def _open(self, key: str) -> FileIO:
+        try:
+            file = FileIO(self._file(key))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ModelNotFoundError(f"no object {key!r} in {self._path}") from None
+        return file
 
     def _walk(self, folder: str, prefix: str) -> Iterator[ObjectStat]:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from holdfast.errors import ConfigurationError
 from holdfast.models.archive import UnpackLimits
@@ -23,7 +23,22 @@ __all__ = ["Model", "Models"]
 
 if TYPE_CHECKING:
     from holdfast.models_config import ModelsConfig
-    from holdfast.opening import OpenedBackend
+
+
+class OpenedPersistor(Protocol):
+    """What `Models.of` needs to know of an opened `persistor:` section."""
+
+    @property
+    def opened(self) -> Persistor: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def errors(self) -> Errors: ...
+
+    @property
+    def prefix(self) -> str: ...
 
 
 class Models:
@@ -65,7 +80,7 @@ class Models:
         self._server = False
 
     @classmethod
-    def of(cls, opened: OpenedBackend[Persistor] | None, config: ModelsConfig | None) -> Models:
+    def of(cls, opened: OpenedPersistor | None, config: ModelsConfig | None) -> Models:
         """Build what endpoints.yml describes: the opened section `persistor`, and the section `models`."""
         options: dict[str, Any] = {}
         if opened is not None:
@@ -179,8 +194,9 @@ class Models:
         object has not called it yet.
 
         Args:
-            source: a `Path` or the text of one that exists (an archive, or a directory whose latest archive is meant),
-                else a name in the storage; by default what the constructor was told.
+            source: an archive on disk, or a directory whose latest archive is meant: a `Path`, or text that begins as
+                a path does (`/`, `./`, `../`, `~`) or names something that exists. Else a name in the storage. By
+                default what the constructor was told.
             on_load: see `OnLoad`.
             progress: see `Progress`; of the pull, if there is one.
 
@@ -193,15 +209,18 @@ class Models:
             VerificationError: its bytes are not those that were pushed.
             DeploymentError: the application refused it, with its error as the cause; what was deployed stays so.
         """
-        source = self._source if source is None else source
-        if source is None and self._server:
+        if source is not None:
+            source = Path(source) if self._is_local(source) else source
+        elif self._source is not None:
+            source = self._source
+        elif self._server:
             raise ConfigurationError(
                 "models: deploying from a server's `url` is not supported yet: use `path` or `name`"
             )
-        if source is None and not self._storage.configured:
+        elif not self._storage.configured:
             source = DEFAULT_DIRECTORY
-        if isinstance(source, Path) or (source is not None and (not self._storage.configured or Path(source).exists())):
-            found = self._local.find(Path(source))
+        if isinstance(source, Path):
+            found = self._local.find(source)
             return self._deployments.deploy(found.name, found.digest, str(found.path), lambda: found.path, on_load)
         model = self.latest() if source is None else self.get(source)
         if model.sha256 is None:
@@ -240,3 +259,8 @@ class Models:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _is_local(self, source: str | Path) -> bool:
+        if isinstance(source, Path) or not self._storage.configured:
+            return True
+        return source.startswith(("/", "./", "../", "~")) or Path(source).exists()
