@@ -123,7 +123,9 @@ def test_remote_storage_chooses_another_persistor(here: Path) -> None:
 
 
 def test_importing_holdfast_imports_little(here: Path) -> None:
-    program = "import sys, holdfast; print(sorted({'pydantic', 'pluggy', 'yaml', 'asyncio', 'click'} & sys.modules.keys()))"
+    program = (
+        "import sys, holdfast; print(sorted({'pydantic', 'pluggy', 'yaml', 'asyncio', 'click'} & sys.modules.keys()))"
+    )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

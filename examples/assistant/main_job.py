@@ -35,7 +35,14 @@ def main_job(directory: Path) -> None:
 
     step("Push the trained model to the storage", "holdfast", "models", "push", "models/tea.tar.gz", cwd=directory)
     step(
-        "Pull it back, as another machine would", "holdfast", "models", "pull", "tea", "--out", "pulled.tar.gz", cwd=directory
+        "Pull it back, as another machine would",
+        "holdfast",
+        "models",
+        "pull",
+        "tea",
+        "--out",
+        "pulled.tar.gz",
+        cwd=directory,
     )
     step("Read the stored bytes again and verify their digest", "holdfast", "models", "verify", "tea", cwd=directory)
     step("Deploy the model, open the tracker store", "holdfast", "run", "--once", cwd=directory)

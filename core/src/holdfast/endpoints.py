@@ -81,8 +81,20 @@ def read_endpoints(
     environ = os.environ if environ is None else environ
     if path is None or (not required and not Path(path).exists()):
         return Endpoints()
-    file = str(path)
-    document = read_yaml(Path(path))
+    return parse_endpoints(read_yaml(Path(path)), str(path), environ)
+
+
+def parse_endpoints(document: Any, file: str, environ: Mapping[str, str]) -> Endpoints:
+    """Make sense of what stands in an endpoints.yml.
+
+    Args:
+        document: what the YAML says.
+        file: names it in messages.
+        environ: environment variables.
+
+    Raises:
+        ConfigurationError: as `read_endpoints`.
+    """
     document = {} if document is None else document
     if not isinstance(document, dict):
         raise ConfigurationError(f"{file}: must hold sections (`tracker_store:` and others), not {_found(document)}.")

@@ -1,13 +1,13 @@
 """The hooks a plugin implements; an entry point in the group of the same kind makes the plugin known.
 
-    # pyproject.toml of a plugin: the entry point's name is the name users write after `type:`
-    [project.entry-points."holdfast.tracker_stores"]
-    redis = "holdfast_redis"
+# pyproject.toml of a plugin: the entry point's name is the name users write after `type:`
+[project.entry-points."holdfast.tracker_stores"]
+redis = "holdfast_redis"
 
-    # holdfast_redis/__init__.py
-    @holdfast.hookimpl
-    def holdfast_tracker_store():
-        return Backend(config=RedisConfig, open=RedisTrackerStore)
+# holdfast_redis/__init__.py
+@holdfast.hookimpl
+def holdfast_tracker_store():
+    return Backend(config=RedisConfig, open=RedisTrackerStore)
 """
 
 from __future__ import annotations

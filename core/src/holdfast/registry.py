@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from holdfast import dotted, plugin
-from holdfast.backend import AnyBackend
 from holdfast.discovery import CORE, Offer, named, offers
 from holdfast.errors import HoldfastError, PluginError, UnknownBackendError
 from holdfast.kinds import KINDS, Kind
 from holdfast.suggestion import close_match
+
+if TYPE_CHECKING:
+    from holdfast.backend import AnyBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def load(kind: Kind, name: str) -> AnyBackend:
         UnknownBackendError: nothing has that name. Another backend is never taken instead.
         PluginError: what has that name cannot be used, or two distributions claim it.
     """
+    from holdfast import dotted, plugin  # with pydantic, which a listing does not need
+
     found = offers(kind)
     match named(found, name):
         case [offer]:
@@ -89,6 +92,8 @@ def _describe(offer: Offer, found: list[Offer], check: bool) -> PluginInfo:
     if len(claims) > 1:
         status, detail = "conflict", _conflict(offer.kind, offer.name, claims)
     elif check:
+        from holdfast import plugin
+
         try:
             summary = plugin.load(offer).summary
         except HoldfastError as error:

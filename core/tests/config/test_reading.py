@@ -153,6 +153,8 @@ def test_the_session_rule_belongs_to_the_core(read):
 
 @pytest.mark.parametrize("rule", ["12345", "session", "[inactive]"])
 def test_an_unknown_session_rule_is_refused_and_the_known_ones_are_named(read, rule):
-    with pytest.raises(ConfigurationError, match=r"session_rule: must be one of action_session_start, session_st") as no:
+    with pytest.raises(
+        ConfigurationError, match=r"session_rule: must be one of action_session_start, session_st"
+    ) as no:
         read(f"tracker_store: {{type: memory, session_rule: {rule}}}")
     assert "12345" not in str(no.value)

@@ -31,6 +31,7 @@ def check(
     A wrong section does not keep the others from being checked. Nothing is written anywhere. The exit code is that of
     the worst finding.
     """
+    from holdfast.commands.explanation import explain
     from holdfast.commands.findings import inspect
 
     if file is not None and endpoints is not None and file != endpoints:
@@ -48,5 +49,5 @@ def check(
         )
         for finding in findings:
             if finding.error is not None:
-                out.note(f"error: {finding.error}")
+                out.note(f"error: {explain(finding.error)}")
     ctx.exit(exit_codes.worst([exit_codes.exit_code(f.error) for f in findings if f.error is not None]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from holdfast.commands.explanation import explain
 from holdfast.commands.options import DEFAULT_DOMAIN, DEFAULT_ENDPOINTS
 from holdfast.commands.redaction import redacted, remember
 from holdfast.commands.source import MODEL_SERVER
@@ -19,7 +21,6 @@ from holdfast.endpoints import Endpoints, parse_endpoints
 from holdfast.errors import ConfigurationError, HoldfastError, ModelNotFoundError
 from holdfast.models.persistor import ListsObjects
 from holdfast.opening import open_persistor, open_tracker_store
-from holdfast.validation import location
 from holdfast.wrapping import wrapping
 from holdfast.yamlfile import read_yaml
 
@@ -43,13 +44,13 @@ class Finding:
     section: str
     status: Literal["ok", "default", "failed", "unknown"]
     text: str
-    error: HoldfastError | None = None
+    error: Exception | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For a program."""
         found: dict[str, Any] = {"section": self.section, "status": self.status, "text": self.text}
         if self.error is not None:
-            found["error"] = {"type": type(self.error).__name__, "message": redacted(str(self.error))}
+            found["error"] = {"type": type(self.error).__name__, "message": redacted(explain(self.error))}
         return found
 
 
@@ -68,7 +69,7 @@ def inspect(path: Path | None, domain: Path | None, remote_storage: str | None) 
         parsed = {name: _parsed(name, document, file) for name in SECTIONS}
         for name, look in (("tracker_store", _tracker_store), ("persistor", _persistor), ("models", _models)):
             found = parsed[name]
-            if isinstance(found, HoldfastError):
+            if isinstance(found, Exception):
                 yield _failed(name, found)
                 continue
             remember(found)
@@ -94,11 +95,16 @@ def _file(path: Path | None) -> tuple[dict[Any, Any] | None, Finding]:
     except HoldfastError as error:
         return document if isinstance(document, dict) else None, _failed(FILE, error)
     foreign = [str(name) for name in document if name not in SECTIONS]
-    others = f"; not ours and left alone: {', '.join(foreign)}" if foreign else ""
+    others = f"; not ours and left alone: {', '.join(map(_with_likeness, foreign))}" if foreign else ""
     return document, Finding(FILE, "ok", f"{shown}{others}")
 
 
-def _parsed(name: str, document: dict[Any, Any], file: str) -> Endpoints | HoldfastError:
+def _with_likeness(name: str) -> str:
+    close = difflib.get_close_matches(name, SECTIONS, n=1, cutoff=0.85)
+    return f"{name} (did you mean {close[0]}?)" if close else name
+
+
+def _parsed(name: str, document: dict[Any, Any], file: str) -> Endpoints | Exception:
     try:
         return parse_endpoints({name: document[name]} if name in document else {}, file, os.environ)
     except HoldfastError as error:
@@ -106,21 +112,17 @@ def _parsed(name: str, document: dict[Any, Any], file: str) -> Endpoints | Holdf
 
 
 def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
-    failure: HoldfastError
     try:
         return look()
-    except HoldfastError as error:
-        failure = error
     except Exception as error:  # noqa: BLE001  # an SDK may raise anything
-        failure = HoldfastError(f"{name}: unexpected {type(error).__name__} at {location(error)}")
-    return _failed(name, failure)
+        return _failed(name, error)
 
 
-def _failed(name: str, error: HoldfastError) -> Finding:
+def _failed(name: str, error: Exception) -> Finding:
     return Finding(name, "failed", type(error).__name__, error)
 
 
-def _tracker_store(found: Endpoints, _: Endpoints | HoldfastError, __: str | None) -> Finding:
+def _tracker_store(found: Endpoints, _: Endpoints | Exception, __: str | None) -> Finding:
     store = open_tracker_store(found)
     with closing(Conversations(store.opened, name=store.name, errors=store.errors)) as conversations:
         count = conversations.count()
@@ -134,7 +136,7 @@ def _tracker_store(found: Endpoints, _: Endpoints | HoldfastError, __: str | Non
     return Finding("tracker_store", "ok", f"{store.name}: {_counted(count, 'conversation')}, session rule {rule.value}")
 
 
-def _persistor(found: Endpoints, _: Endpoints | HoldfastError, remote_storage: str | None) -> Finding:
+def _persistor(found: Endpoints, _: Endpoints | Exception, remote_storage: str | None) -> Finding:
     opened = open_persistor(found, remote_storage)
     if opened is None:
         return Finding("persistor", "default", "no section persistor: models are neither pushed nor pulled")
@@ -149,7 +151,7 @@ def _persistor(found: Endpoints, _: Endpoints | HoldfastError, remote_storage: s
     return Finding("persistor", "ok", f"{opened.name}: {what}")
 
 
-def _models(found: Endpoints, persistor: Endpoints | HoldfastError, remote_storage: str | None) -> Finding:
+def _models(found: Endpoints, persistor: Endpoints | Exception, remote_storage: str | None) -> Finding:
     config = found.models
     if config is None:
         return Finding("models", "default", "no section models: `holdfast run` takes the latest archive in ./models")
@@ -164,7 +166,7 @@ def _models(found: Endpoints, persistor: Endpoints | HoldfastError, remote_stora
         if not config.path.is_file():
             raise ModelNotFoundError(f"models: path: nothing stands at {config.path}")
         return Finding("models", "ok", f"the archive {config.path}")
-    if isinstance(persistor, HoldfastError):
+    if isinstance(persistor, Exception):
         return Finding("models", "unknown", f"{config.name} is in the persistor, which is to be repaired first")
     from holdfast.commands.models.opening import models_of
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import HoldfastError
-
 if TYPE_CHECKING:
     from holdfast.models.deployment import Deployment
 
@@ -49,8 +47,8 @@ def keep_newest(
     deploy: Callable[[], Deployment],
     wait: float,
     deployed: Callable[[Deployment], None],
-    failed: Callable[[HoldfastError, float], None],
-    sleep: Callable[[float | None], Any] = threading.Event().wait,
+    failed: Callable[[Exception, float], None],
+    sleep: Callable[[float | None], Any] | None = None,
 ) -> None:
     """Look for another model again and again; never returns.
 
@@ -62,6 +60,7 @@ def keep_newest(
         failed: told of each failure, and of the seconds until the next try, which grow from failure to failure.
         sleep: waits so many seconds, `None` for ever.
     """
+    sleep = sleep or threading.Event().wait
     failures = 0
     while True:
         delay = min(wait * 2**failures, max(wait, _LONGEST_BACK_OFF)) if failures else wait
@@ -69,7 +68,7 @@ def keep_newest(
         sleep(delay if wait else None)
         try:
             found = deploy()
-        except HoldfastError as error:
+        except Exception as error:  # noqa: BLE001  # whatever happens, what is deployed stays
             failures = min(failures + 1, 30)
             failed(error, min(wait * 2**failures, max(wait, _LONGEST_BACK_OFF)))
         else:

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
+from holdfast.commands import exit_codes
 from holdfast.commands.extensions import Extension, extensions, load
+from holdfast.commands.output import message
 
 
 class LazyGroup(click.Group):
@@ -24,8 +26,15 @@ class LazyGroup(click.Group):
         self, *args: Any, lazy: Mapping[str, tuple[str, str]], extensible: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.no_args_is_help = False  # `parse_args` does it, the same for every version of click
         self._lazy = lazy
         self._extensible = extensible
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            message(ctx.get_help())
+            ctx.exit(exit_codes.USAGE)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
         return [*self._lazy, *self._extensions()]

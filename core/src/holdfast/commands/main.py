@@ -12,9 +12,9 @@ import click
 
 from holdfast import __version__
 from holdfast.commands import exit_codes
+from holdfast.commands.explanation import explain
 from holdfast.commands.lazy import LazyGroup
 from holdfast.commands.output import ClosedPipe, message, report_error, silence
-from holdfast.errors import HoldfastError
 
 _HERE = "holdfast.commands"
 _COMMANDS = {
@@ -72,21 +72,10 @@ class Main(LazyGroup):
             return exit_codes.CLOSED_PIPE
         except (click.Abort, KeyboardInterrupt):
             return exit_codes.INTERRUPTED
-        except HoldfastError as error:
-            report_error(type(error).__name__, str(error), as_json=as_json)
+        except Exception as error:  # noqa: BLE001  # the last resort of a program
+            report_error(type(error).__name__, explain(error), as_json=as_json)
             _trace(error)
             return exit_codes.exit_code(error)
-        except OSError as error:
-            about = (
-                f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror or str(error)
-            )
-            report_error(type(error).__name__, about, as_json=as_json)
-            _trace(error)
-            return exit_codes.FAILURE
-        except Exception as error:  # noqa: BLE001  # the last resort of a program
-            report_error(type(error).__name__, _unexpected(error), as_json=as_json)
-            _trace(error)
-            return exit_codes.FAILURE
 
 
 @contextmanager
@@ -103,15 +92,6 @@ def _usage(error: click.ClickException) -> str:
     ctx = getattr(error, "ctx", None)
     hint = f"\nTry '{ctx.command_path} --help'." if ctx is not None else ""
     return f"error: {error.format_message()}{hint}"
-
-
-def _unexpected(error: BaseException) -> str:
-    from holdfast.validation import location
-
-    return (
-        f"unexpected {type(error).__name__} at {location(error)}. This is a defect of holdfast or of a plugin. "
-        "HOLDFAST_DEBUG=1 shows more."
-    )
 
 
 def _trace(error: BaseException) -> None:

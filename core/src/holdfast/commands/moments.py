@@ -17,10 +17,12 @@ def moment(seconds: float | None) -> datetime | None:
         return None
 
 
-def written(seconds: float | None) -> str:
-    """Date and time to the second, with the distance to UTC."""
-    found = moment(seconds)
-    return "" if found is None else found.isoformat(" ", "seconds")
+def written(seconds: float | datetime | None, *, zone: bool = True) -> str:
+    """Local date and time to the second, by default with the distance to UTC."""
+    found = seconds.astimezone() if isinstance(seconds, datetime) else moment(seconds)
+    if found is None:
+        return ""
+    return (found if zone else found.replace(tzinfo=None)).isoformat(" ", "seconds")
 
 
 def as_seconds(text: str) -> float:

@@ -7,15 +7,20 @@ from dataclasses import asdict
 import click
 
 from holdfast.commands import exit_codes, options
+from holdfast.commands.lazy import LazyGroup
 from holdfast.commands.output import Output
 
 
-@click.group("plugins")
+@click.group(
+    "plugins",
+    cls=LazyGroup,
+    lazy={"list": (f"{__name__}:list_", "List every installed backend; --check imports them.")},
+)
 def plugins() -> None:
     """The backends that are installed."""
 
 
-@plugins.command("list")
+@click.command("list")
 @click.option("--check", is_flag=True, help="Import each of them, and say which cannot be used.")
 @options.output
 @click.pass_context

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from holdfast.endpoints import Endpoints
 
 _SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|credential|auth|sas|signature|connection_?string", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(
+    r"(PASS|PASSWORD|PASSWD|_PWD|SECRET|TOKEN|_KEY|CREDENTIALS?|CONNECTION_STRING)$", re.IGNORECASE
+)
 _SHORTEST = 3  # to blot out every `a` hides nothing
 _SHORTEST_IN_ENVIRONMENT = 8  # what only sounds like a secret may be a plain word
 
@@ -34,7 +37,7 @@ def redacted(text: str) -> str:
     """`text` without the secrets that were learned and those of the environment."""
     secrets = {secret for secret in _known if len(secret) >= _SHORTEST}
     for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_IN_ENVIRONMENT:
+        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_IN_ENVIRONMENT:
             secrets.add(value)
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "…")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from holdfast.commands import options
+from holdfast.commands.explanation import explain
 from holdfast.commands.output import Output
+from holdfast.commands.progress import bar
+from holdfast.commands.redaction import redacted
 
 if TYPE_CHECKING:
     from holdfast.endpoints import Endpoints
-    from holdfast.errors import HoldfastError
     from holdfast.models.deployment import Deployment
 
 
@@ -47,36 +50,36 @@ def run(
     """
     from holdfast.commands.keeping import Stopped, stopping_on_signals
 
-    report = _Report(out)
     with stopping_on_signals():
         try:
             found = options.load_endpoints(endpoints, out)
             if domain is not None:
                 options.load_domain(domain, out)
-            _run(found, model, remote_storage, report, once=once)
+            _run(found, model, remote_storage, out, once=once)
         except Stopped:
-            report.stopped()
+            _Report(out).stopped()
 
 
-def _run(found: Endpoints, model: str | None, remote_storage: str | None, report: _Report, *, once: bool) -> None:
+def _run(found: Endpoints, model: str | None, remote_storage: str | None, out: Output, *, once: bool) -> None:
     from holdfast.commands.keeping import keep_newest
     from holdfast.commands.models.opening import models_of
-    from holdfast.commands.source import resolve
+    from holdfast.commands.source import describe, resolve
     from holdfast.conversations.service import Conversations
-    from holdfast.models_config import ModelsConfig
     from holdfast.opening import open_tracker_store
 
-    with closing(models_of(found, remote_storage)) as models:
-        source = resolve(found, models, model, remote_storage)
-        deployment = source.deploy()
+    report = _Report(out)
+    config = resolve(found, model, remote_storage)
+    source = describe(config)
+    with closing(models_of(replace(found, models=config), remote_storage)) as models:
+        with bar(out, f"deploying {source}", in_bytes=True) as progress:
+            deployment = models.deploy(progress=progress)
         report.deployed(deployment)
         store = open_tracker_store(found)
         with closing(Conversations(store.opened, name=store.name, errors=store.errors)) as conversations:
             report.tracker_store(store.name, conversations.count(), is_default=store.is_default)
-            wait = (found.models or ModelsConfig()).wait_time_between_pulls
-            report.ready(source.text, wait, once=once)
+            report.ready(source, config.wait_time_between_pulls, once=once)
             if not once:
-                keep_newest(deployment, source.deploy, wait, report.deployed, report.failed)
+                keep_newest(deployment, models.deploy, config.wait_time_between_pulls, report.deployed, report.failed)
 
 
 class _Report:
@@ -100,11 +103,12 @@ class _Report:
         looks = f"; looking at {source} every {wait:g} seconds" if wait and not once else ""
         self._tell("ready", f"ready{looks}", pid=os.getpid())
 
-    def failed(self, error: HoldfastError, wait: float) -> None:
+    def failed(self, error: Exception, wait: float) -> None:
+        text = explain(error)
         if self._out.as_json:
-            self._tell("failed", "", type=type(error).__name__, message=str(error), retry_in=round(wait, 1))
+            self._tell("failed", "", type=type(error).__name__, message=redacted(text), retry_in=round(wait, 1))
         else:
-            self._out.note(f"error: {error}\nwhat is deployed stays; the next try is in {wait:.0f} seconds")
+            self._out.note(f"error: {text}\nwhat is deployed stays; the next try is in {wait:.0f} seconds")
 
     def stopped(self) -> None:
         self._tell("stopped", "stopped")

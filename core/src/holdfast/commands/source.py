@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from holdfast.endpoints import Endpoints
 from holdfast.errors import ConfigurationError, ModelNotFoundError
-
-if TYPE_CHECKING:
-    from holdfast.models.deployment import Deployment
-    from holdfast.models.service import Models
+from holdfast.models_config import ModelsConfig
 
 DEFAULT_PATH: Final = Path("models")
 MODEL_SERVER: Final = (
@@ -21,73 +16,59 @@ MODEL_SERVER: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the model comes from.
-
-    Attributes:
-        text: says so.
-        deploy: looks for the model that is there now, and deploys it unless it is deployed already.
-    """
-
-    text: str
-    deploy: Callable[[], Deployment]
-
-
-def resolve(endpoints: Endpoints, models: Models, model: str | None, remote_storage: str | None) -> Source:
+def resolve(endpoints: Endpoints, model: str | None, remote_storage: str | None) -> ModelsConfig:
     """Find where the model comes from: the section `models:`, else a storage, else a path.
 
     Args:
         endpoints: what endpoints.yml says.
-        models: deploys.
         model: `--model`, if given: a path, or the name of a model in the storage.
         remote_storage: `--remote-storage`, if given.
 
+    Returns:
+        the section `models:`, or what it would have to say; either `name` or `path` is given.
+
     Raises:
-        ConfigurationError: the source is not supported, or two are given.
+        ConfigurationError: the source is not supported, two are given, or a name without a storage.
         ModelNotFoundError: nothing stands at the path.
     """
     config = endpoints.models
+    stored = remote_storage is not None or endpoints.persistor is not None
     if config is not None:
-        if config.url is not None:
-            raise ConfigurationError(MODEL_SERVER)
-        if model is not None:
-            raise ConfigurationError(
-                "the section `models:` of endpoints.yml says where the model comes from, and so does --model; "
-                "remove one of them."
-            )
-        if config.name is None:
-            return _at(models, config.path or DEFAULT_PATH)
-        if endpoints.persistor is None and remote_storage is None:
-            raise ConfigurationError(
-                f"models: name: the model {config.name!r} is in a persistor, and there is none: add a section "
-                "`persistor:` to endpoints.yml, or give --remote-storage."
-            )
-        return _named(models, config.name)
+        return _checked(config, model, stored=stored)
     if remote_storage is not None:
         if model is None:
             raise ConfigurationError(
                 "--remote-storage needs --model NAME: which of the models there is to be deployed?"
             )
-        return _named(models, model)
+        return ModelsConfig(name=model)
     path = DEFAULT_PATH if model is None else Path(model)
-    if model is not None and not path.exists() and endpoints.persistor is not None:
-        return _named(models, model)
-    if not path.exists():
-        default = "" if model is not None else " (the default); name one with --model or in the section `models:`"
-        raise ModelNotFoundError(f"no model stands at {path}{default}.")
-    return _at(models, path)
+    if path.exists():
+        return ModelsConfig(path=path)
+    if model is not None and stored:
+        return ModelsConfig(name=model)
+    default = "" if model is not None else " (the default); name one with --model or in the section `models:`"
+    raise ModelNotFoundError(f"no model stands at {path}{default}.")
 
 
-def _named(models: Models, name: str) -> Source:
-    if Path(name).exists():
-        # `Models.deploy` would take what stands in the working directory.
+def describe(config: ModelsConfig) -> str:
+    """Say where the model comes from."""
+    if config.name is not None:
+        return f"model {config.name!r} in the persistor"
+    path = config.path or DEFAULT_PATH
+    return f"the latest archive in {path}" if path.is_dir() else str(path)
+
+
+def _checked(config: ModelsConfig, model: str | None, *, stored: bool) -> ModelsConfig:
+    if config.url is not None:
+        raise ConfigurationError(MODEL_SERVER)
+    if model is not None:
         raise ConfigurationError(
-            f"{name!r} is meant to be a model in the persistor, but something of that name stands in the working "
-            "directory; rename it, or begin holdfast in another directory."
+            "the section `models:` of endpoints.yml says where the model comes from, and so does --model; "
+            "remove one of them."
         )
-    return Source(f"model {name!r} in the persistor", lambda: models.deploy(name))
-
-
-def _at(models: Models, path: Path) -> Source:
-    return Source(f"the latest archive in {path}" if path.is_dir() else str(path), lambda: models.deploy(path))
+    if config.name is not None and not stored:
+        raise ConfigurationError(
+            f"models: name: the model {config.name!r} is in a persistor, and there is none: add a section "
+            "`persistor:` to endpoints.yml, or give --remote-storage."
+        )
+    return config

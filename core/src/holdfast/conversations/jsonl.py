@@ -180,18 +180,13 @@ def _put(
     conversations: Conversations, sender_id: str, user: str | None, events: Sequence[Event], *, dry_run: bool
 ) -> tuple[Outcome, int, str]:
     """Append what is not there yet; returns outcome, events written, and why it conflicts."""
+    append = _compare if dry_run else _append
     written = done = 0
     while done < len(events):
         batch = events[done : done + _AT_ONCE]
         try:
-            if dry_run:
-                head = conversations.head(sender_id)
-                if head is not None and head.version > done:
-                    raise ConflictError(sender_id, done, head.version)
-                return Outcome.IMPORTED, len(events) - done, ""
-            appended = run_now(
-                conversations._policy._append(sender_id, batch, done, _batch_id(sender_id, done, batch), user)
-            )
+            written += append(conversations, sender_id, done, batch, user)
+            done += len(batch)
         except ConflictError as conflict:
             stop = min(conflict.actual, len(events))
             if not _stands(conversations, sender_id, events, done, stop):
@@ -199,10 +194,22 @@ def _put(
             done = stop
         except StoreBehindError as error:
             return Outcome.CONFLICTING, written, str(error)
-        else:
-            done += len(batch)
-            written += 0 if appended.duplicate else len(batch)
     return (Outcome.IMPORTED if written else Outcome.ALREADY_THERE), written, ""
+
+
+def _append(conversations: Conversations, sender_id: str, done: int, batch: Sequence[Event], user: str | None) -> int:
+    """Write a batch behind the first `done` events; returns how many events were written."""
+    batch_id = _batch_id(sender_id, done, batch)
+    appended = run_now(conversations._policy._append(sender_id, batch, done, batch_id, user))
+    return 0 if appended.duplicate else len(batch)
+
+
+def _compare(conversations: Conversations, sender_id: str, done: int, batch: Sequence[Event], _: str | None) -> int:
+    """Do as `_append` would, and write nothing."""
+    head = conversations.head(sender_id)
+    if head is not None and head.version > done:
+        raise ConflictError(sender_id, done, head.version)
+    return len(batch)
 
 
 def _stands(conversations: Conversations, sender_id: str, events: Sequence[Event], first: int, stop: int) -> bool:

@@ -56,7 +56,7 @@ def list_(
                 for head in page.heads:
                     out.json(_object(head))
             elif page.heads:
-                out.table(_HEADINGS, [_row(head) for head in page.heads], titled=first)
+                out.table(_HEADINGS, [_row(head, zone=not out.for_person) for head in page.heads], titled=first)
             elif first:
                 out.note("no conversations")
             first = False
@@ -114,5 +114,5 @@ def _object(head: Head) -> dict[str, Any]:
     return {"sender_id": found.pop("conversation"), **found}
 
 
-def _row(head: Head) -> tuple[object, ...]:
-    return (head.conversation, head.user, head.version - head.first + 1, head.session, written(head.updated))
+def _row(head: Head, *, zone: bool) -> tuple[object, ...]:
+    return (head.conversation, head.user, head.version - head.first + 1, head.session, written(head.updated, zone=zone))

@@ -19,6 +19,7 @@ _RULES = ("action_session_start", "session_started", "inactive", "none")
 @click.option(
     "--verbosity",
     type=click.Choice(_VERBOSITIES, case_sensitive=False),
+    metavar="|".join(_VERBOSITIES),
     help="Which events: ALL, those that still count (APPLIED), those behind the last restart, or NONE. "
     "By default AFTER_RESTART with --json, and ALL without.",
 )
@@ -26,7 +27,8 @@ _RULES = ("action_session_start", "session_started", "inactive", "none")
 @click.option(
     "--session-rule",
     type=click.Choice(_RULES, case_sensitive=False),
-    help="Where the latest session begins; by default what endpoints.yml says, or action_session_start.",
+    metavar="RULE",
+    help=f"Where the latest session begins: {', '.join(_RULES)}. By default what endpoints.yml says, or the first.",
 )
 @options.domain
 @options.endpoints

@@ -26,7 +26,7 @@ def list_(*, remote_storage: str | None, endpoints: Path | None, out: Output) ->
     if out.as_json:
         out.json({"models": [model.to_dict() for model in found]})
     elif found:
-        out.table(HEADINGS, [row(model) for model in found])
+        out.table(HEADINGS, [row(model, zone=not out.for_person) for model in found])
     else:
         out.note("no models")
 

@@ -47,7 +47,8 @@ def rollback(*, endpoints: Path | None, out: Output) -> None:
 def _show(deployment: Deployment, out: Output) -> None:
     if out.as_json:
         out.json(deployment.to_dict())
+    elif out.for_person:
+        out.line(f"{deployment.name} (sha256 {deployment.digest})")
+        out.line(f"in {deployment.path}")
     else:
-        out.line(
-            f"{deployment.name}\t{deployment.path}" if not out.for_person else f"{deployment.name} in {deployment.path}"
-        )
+        out.table(("name", "path"), [(deployment.name, deployment.path)])
