@@ -1,9 +1,11 @@
 """`holdfast conversations show`: the state for a program, the dialogue for a person."""
 
 import json
+import re
 import time
 
 import pytest
+from rich.cells import cell_len
 
 from holdfast import (
     ActionExecuted,
@@ -276,3 +278,86 @@ def test_a_hostile_message_cannot_reach_the_terminal(hf, conversations):
         assert out.replace("\n", "").isprintable()
     assert "[bold red]:smile:" in out
     assert json.loads(out)["events"][0]["text"] == hostile
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Treat stdout as a terminal of so many columns."""
+
+    def wide(columns):
+        for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm-256color"), ("COLUMNS", str(columns))):
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("NO_COLOR", raising=False)
+
+    return wide
+
+
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def plain(text):
+    return [line.rstrip() for line in STYLES.sub("", text).splitlines()]
+
+
+def test_a_terminal_gets_columns_and_colours(hf, dialogue, terminal):
+    terminal(80)
+    later = NOON + 3
+    listen = ActionExecuted("action_listen", timestamp=later)
+    dialogue.append("d", [listen, UserUttered("oops", timestamp=later), UserUtteranceReverted(timestamp=later)])
+    out = hf("conversations", "show", "d").out
+    assert [" ".join(line.split()) for line in plain(out)] == [
+        "d",
+        "user ann, version 14, session 2 of 2, 2027-01-15 12:00:00 to 12:00:03 UTC",
+        "session 2 of 2, 2027-01-15 " + "─" * 53,
+        "12:00:00 action action_session_start",
+        "",
+        "12:00:01 user book",
+        "book_table 0.99",
+        "action booking_form",
+        "form booking_form begins",
+        '12:00:02 slot cuisine = "greek"',
+        "bot How many?",
+        "[Two] /two",
+        "",
+        "12:00:03 user x oops",
+        "rewind: the latest message and what followed it are taken back",
+        "now " + "─" * 76,
+        "in the form booking_form",
+        "slot value",
+        "─" * 17,
+        'cuisine "greek"',
+    ]
+    assert "\x1b[1;36m user" in out
+    assert "\x1b[1;32m  bot" in out
+    assert "\x1b[2;9moops" in out
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_long_lines_wrap_within_the_terminal(hf, conversations, terminal, columns):
+    terminal(columns)
+    long = ["word " * 60, "x" * 300, "é☕" * 100]
+    conversations.append("n" * 200, [UserUttered(text) for text in long] + [BotUttered(text) for text in long])
+    conversations.append("n" * 200, [SlotSet("s" * 100, long), ActionExecuted("a" * 200)])
+    out = hf("conversations", "show", "n" * 200).out
+    assert all(cell_len(line) <= columns for line in plain(out))
+    assert "".join("".join(plain(out)).split()).count("x") >= 600
+
+
+def test_a_terminal_obeys_nothing_that_a_message_says(hf, conversations, terminal):
+    terminal(80)
+    hostile = "\x1b[2J\x1b]0;owned\x07[bold red]:smile:\x9b\u202e\r"
+    events = [UserUttered(hostile, timestamp=NOON), BotUttered(hostile), SlotSet(hostile, hostile), ActiveLoop(hostile)]
+    conversations.append("d" + hostile, events)
+    for arguments in (["show", "--", "d" + hostile], ["show", "-v", "--", "d" + hostile], ["list"]):
+        out = STYLES.sub("", hf("conversations", *arguments).out)
+        assert out.replace("\n", "").isprintable()
+        assert "[bold red]:smile:" in out or arguments == ["list"]
+
+
+def test_initial_values_are_shown_to_the_curious(hf, dialogue, terminal):
+    terminal(80)
+    dialogue.append("d", [ConversationPaused(timestamp=NOON + 3), Restarted(timestamp=NOON + 3)])
+    lines = plain(hf("conversations", "show", "d").out)
+    assert "all slots have their initial values" in lines
+    assert "next action action_session_start" in lines
+    assert "guests                     2" in plain(hf("conversations", "show", "d", "-v").out)

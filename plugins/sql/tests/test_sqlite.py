@@ -345,3 +345,10 @@ def test_nothing_of_a_deleted_conversation_is_left_in_any_table(
     with sqlite3.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM holdfast_event").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM holdfast_conversation").fetchone() == (0,)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_holdfast(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "endpoints.yml").write_text(f"tracker_store: {{type: SQL, db: {tmp_path / 'file' / 'x.db'}}}\n")
+    with connect(tmp_path / "endpoints.yml") as hf, pytest.raises(BackendError, match="tracker store 'SQL'"):
+        hf.conversations.count()

@@ -12,6 +12,7 @@ from holdfast import (
     ActionExecuted,
     BotUttered,
     ConflictError,
+    ConversationError,
     Conversations,
     SessionRule,
     SlotSet,
@@ -278,6 +279,34 @@ class ConversationsTests(TrackerStoreFixtures):
         again = conversations.retrieve("c")
         assert again is not None
         assert again.current_state("ALL") == tracker.current_state("ALL")
+
+    def test_events_can_be_appended_on_a_version_without_loading_the_conversation(
+        self, conversations: Conversations
+    ) -> None:
+        assert conversations.append("c", [UserUttered("x")], expected=7).version == 8
+        with pytest.raises(ConflictError):
+            conversations.append("c", [UserUttered("y")], expected=7)
+        assert conversations.append("c", [UserUttered("y")]).version == 9
+
+    def test_an_id_that_is_no_text_is_refused_before_it_reaches_the_store(self, conversations: Conversations) -> None:
+        for conversation in ("half \ud800", 12345):
+            with pytest.raises(ConversationError, match="id"):
+                conversations.append(conversation, [UserUttered("x")])  # type: ignore[arg-type]  # on purpose
+        assert conversations.count() == 1
+
+    def test_events_with_fields_of_an_unexpected_kind_have_a_state(self, conversations: Conversations) -> None:
+        tracker = conversations.get_or_create("c")
+        tracker.add(
+            {"event": "active_loop", "name": {"no": "text"}},
+            {"event": "action", "name": {"no": "text"}},
+            {"event": "user", "parse_data": None, "text": 5},
+            {"event": "slot", "name": ["x"], "value": 1},
+            {"event": "rewind"},
+        )
+        conversations.save(tracker)
+        again = conversations.retrieve("c")
+        assert again is not None
+        assert again.current_state("APPLIED") == tracker.current_state("APPLIED")
 
     # Sessions
 

@@ -324,6 +324,22 @@ class TrackerStoreTests(TrackerStoreFixtures):
         ((_, text),) = store.read("c", 1, 1)
         assert Event.from_json(text).as_dict() == event.as_dict()
 
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"event": "user", "text": "x", "timestamp": 10**400, "parse_data": {"intent": {"name": {"a": 1}}}},
+            {"event": "user", "text": "x", "timestamp": "yesterday", "parse_data": "none"},
+            {"event": "slot", "name": {"not": "a text"}, "timestamp": True},
+            {"event": "action", "name": ["a"], "timestamp": float("nan")},
+            {"event": "x" * 5000, "name": "y" * 5000, "timestamp": -0.0},
+        ],
+        ids=["numbers and intents", "texts", "names", "lists", "lengths"],
+    )
+    def test_fields_of_an_unexpected_kind_are_kept_too(self, store: TrackerStore, odd: dict[str, Any]) -> None:
+        event = Event.from_dict(odd)
+        store.append("c", [event], expected=NEW, batch_id="1")
+        assert list(store.read("c", 1, 1)) == [(1, event.json)]
+
     def test_a_large_event_is_stored_whole(self, store: TrackerStore) -> None:
         event = Event.from_dict({"event": "bot", "text": "ü" * 1_000_000, "timestamp": 1.0})
         store.append("c", [event, *said("after")], expected=NEW, batch_id="1")

@@ -14,7 +14,7 @@ from holdfast.conversations.faces import Immediate, Threads, run_now
 from holdfast.conversations.policy import OnConflict, Policy
 from holdfast.conversations.rule import SessionRule
 from holdfast.conversations.service import iterate, sleep_in_thread
-from holdfast.conversations.store import Appended, AsyncTrackerStore, Head, Page, TrackerStore
+from holdfast.conversations.store import ANY, Appended, AsyncTrackerStore, Head, Page, TrackerStore
 from holdfast.conversations.tracker import Tracker
 from holdfast.wrapping import Errors
 
@@ -76,11 +76,12 @@ class AsyncConversations:
         conversation: str,
         events: Iterable[Event | Mapping[str, Any]],
         *,
+        expected: int = ANY,
         user: str | None = None,
         batch_id: str | None = None,
     ) -> Appended:
         """See `Conversations.append`."""
-        return await self._run(self._policy.append(conversation, events, user, batch_id), settle=True)
+        return await self._run(self._policy.append(conversation, events, expected, user, batch_id), settle=True)
 
     def events(self, conversation: str, first: int = 1, last: int | None = None) -> AsyncIterator[tuple[int, Event]]:
         """See `Conversations.events`."""

@@ -95,9 +95,12 @@ class Event:
 
     @property
     def timestamp(self) -> float | None:
-        """Seconds since the epoch, as the event says; data, never an order."""
+        """Seconds since the epoch, as the event says, if that is a number; data, never an order."""
         value = self._data.get("timestamp")
-        return value if isinstance(value, int | float) else None
+        try:
+            return float(value) if isinstance(value, int | float) else None
+        except OverflowError:
+            return None
 
     @property
     def metadata(self) -> JSONObject:
@@ -106,8 +109,9 @@ class Event:
 
     @property
     def name(self) -> str | None:
-        """The key `name`: of an action, a slot, a loop, a reminder."""
-        return self._data.get("name")
+        """The key `name`, if it is a text: of an action, a slot, a loop, a reminder."""
+        value = self._data.get("name")
+        return value if isinstance(value, str) else None
 
     @property
     def intent_name(self) -> str | None:

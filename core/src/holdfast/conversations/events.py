@@ -94,12 +94,14 @@ class UserUttered(_Made):
     @property
     def parse_data(self) -> JSONObject:
         """What was understood."""
-        return self._data.get("parse_data") or {}
+        value = self._data.get("parse_data")
+        return value if isinstance(value, dict) else {}
 
     @property
     def intent_name(self) -> str | None:
         intent = self.parse_data.get("intent")
-        return intent.get("name") if isinstance(intent, dict) else None
+        name = intent.get("name") if isinstance(intent, dict) else None
+        return name if isinstance(name, str) else None
 
     @property
     def entities(self) -> list[JSONObject]:

@@ -14,7 +14,6 @@ from enum import StrEnum
 from itertools import zip_longest
 
 from holdfast.conversations.event import Event
-from holdfast.conversations.faces import run_now
 from holdfast.conversations.service import Conversations
 from holdfast.errors import (
     ConflictError,
@@ -200,7 +199,7 @@ def _put(
 def _append(conversations: Conversations, sender_id: str, done: int, batch: Sequence[Event], user: str | None) -> int:
     """Write a batch behind the first `done` events; returns how many events were written."""
     batch_id = _batch_id(sender_id, done, batch)
-    appended = run_now(conversations._policy._append(sender_id, batch, done, batch_id, user))
+    appended = conversations.append(sender_id, batch, expected=done, user=user, batch_id=batch_id)
     return 0 if appended.duplicate else len(batch)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from holdfast.conversations.domain import Domain
 from holdfast.conversations.event import Event
 from holdfast.conversations.rule import SessionRule
-from holdfast.conversations.store import ANY, Appended, AsyncTrackerStore, Head, Page
+from holdfast.conversations.store import Appended, AsyncTrackerStore, Head, Page
 from holdfast.conversations.tracker import Tracker
 from holdfast.errors import BackendError, ConflictError, ConversationError, StoreBehindError, UnavailableError
 from holdfast.wrapping import Errors, wrapping
@@ -28,6 +28,18 @@ _REBASES = 10
 _TRIES = 4
 _BACK_OFF = 0.05
 """Seconds; doubled from try to try, then multiplied by a random number between 0 and 1."""
+
+
+def _check_id(conversation: str) -> None:
+    """Refuse an id that no database can hold."""
+    if not isinstance(conversation, str):
+        raise ConversationError(f"a conversation's id is a text, not {type(conversation).__name__}")
+    try:
+        conversation.encode()
+    except UnicodeEncodeError:
+        raise ConversationError(
+            f"the conversation id {conversation!r} holds half a surrogate pair, which is no text"
+        ) from None
 
 
 class _Changed(Exception):  # noqa: N818  # not an error: the conversation was cut while it was read
@@ -98,12 +110,17 @@ class Policy:
                 tracker._acknowledge(batch, appended.version)
 
     async def append(
-        self, conversation: str, events: Iterable[Event | Mapping[str, Any]], user: str | None, batch_id: str | None
+        self,
+        conversation: str,
+        events: Iterable[Event | Mapping[str, Any]],
+        expected: int,
+        user: str | None,
+        batch_id: str | None,
     ) -> Appended:
         batch = [event if isinstance(event, Event) else Event.from_dict(event) for event in events]
         if not batch:
             raise ConversationError(f"nothing to append to conversation {conversation!r}: the batch is empty")
-        return await self._append(conversation, batch, ANY, batch_id or uuid.uuid4().hex, user)
+        return await self._append(conversation, batch, expected, batch_id or uuid.uuid4().hex, user)
 
     async def events(self, conversation: str, first: int, last: int | None) -> AsyncIterator[tuple[int, Event]]:
         if last is None:
@@ -147,6 +164,7 @@ class Policy:
     async def _append(
         self, conversation: str, events: Sequence[Event], expected: int, batch_id: str, user: str | None
     ) -> Appended:
+        _check_id(conversation)
         return await self._patiently(
             lambda: self.store.append(conversation, events, expected=expected, batch_id=batch_id, user=user)
         )

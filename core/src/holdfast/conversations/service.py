@@ -11,7 +11,7 @@ from holdfast.conversations.event import Event
 from holdfast.conversations.faces import Immediate, run_now, to_blocking
 from holdfast.conversations.policy import OnConflict, Policy
 from holdfast.conversations.rule import SessionRule
-from holdfast.conversations.store import Appended, AsyncTrackerStore, Head, Page, TrackerStore
+from holdfast.conversations.store import ANY, Appended, AsyncTrackerStore, Head, Page, TrackerStore
 from holdfast.conversations.tracker import Tracker
 from holdfast.wrapping import Errors
 
@@ -93,18 +93,23 @@ class Conversations:
         conversation: str,
         events: Iterable[Event | Mapping[str, Any]],
         *,
+        expected: int = ANY,
         user: str | None = None,
         batch_id: str | None = None,
     ) -> Appended:
-        """Append events whatever stands in the conversation, without loading it.
+        """Append events without loading the conversation.
 
         Args:
             conversation: its id.
             events: at least one.
+            expected: the version they are based on, `NEW`, or `ANY` for whatever stands there.
             user: sets the conversation's user, if given.
             batch_id: give the same id to make trying again harmless.
+
+        Raises:
+            ConflictError, StoreBehindError: the conversation is not at the expected version; nothing was written.
         """
-        return run_now(self._policy.append(conversation, events, user, batch_id))
+        return run_now(self._policy.append(conversation, events, expected, user, batch_id))
 
     def events(self, conversation: str, first: int = 1, last: int | None = None) -> Iterator[tuple[int, Event]]:
         """Yield (sequence number, event), from `first` to `last`, both included, in constant memory."""

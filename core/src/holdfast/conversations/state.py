@@ -65,8 +65,9 @@ class State:
     def latest_message(self) -> JSONObject:
         """What is known of the latest message: intent, entities, text and the rest of its parse data."""
         message = self._message._data
-        parsed = message.get("parse_data") or {}
-        entities = list(parsed.get("entities") or ())
+        parsed = message.get("parse_data")
+        parsed = parsed if isinstance(parsed, dict) else {}
+        entities = list(parsed["entities"]) if isinstance(parsed.get("entities"), list) else []
         entities += [entity for entity in self._added_entities if entity not in entities]
         return {
             "intent": {},

@@ -31,4 +31,4 @@ def _errors() -> dict[type[BaseException], type[BackendError]]:
 
     from holdfast.errors import BackendError
 
-    return {SQLAlchemyError: BackendError, sqlite3.Error: BackendError}
+    return {SQLAlchemyError: BackendError, sqlite3.Error: BackendError, OSError: BackendError}
