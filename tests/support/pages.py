@@ -141,7 +141,7 @@ def _run_console(step: Step, directory: Path, page: Path) -> None:
         if command.split()[0] not in COMMANDS:
             raise PageError(f"{where}: only {sorted(COMMANDS)} are executed; put other commands into an `sh` block")
         done = subprocess.run(
-            command, shell=True, cwd=directory, env=env, text=True, timeout=60, check=False,
+            command, shell=True, cwd=directory, env=env, text=True, timeout=600, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         if done.returncode:
