@@ -44,7 +44,9 @@ def test_a_broken_store_is_caught(name: str, pytester: pytest.Pytester, monkeypa
                 return {{"type": "broken_stores.{name}"}}
         """
     )
-    result = pytester.runpytest_inprocess("-q", "-x", "-k", CAUGHT_BY[name], "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess(
+        "-q", "-x", "-k", CAUGHT_BY[name], "-p", "no:cacheprovider", "-p", "no:asyncio"
+    )
     outcome = result.parseoutcomes()
     assert outcome.get("failed") == 1, result.stdout.str()
     assert "errors" not in outcome
@@ -59,5 +61,5 @@ def test_what_is_under_test_must_be_said(pytester: pytest.Pytester) -> None:
             pass
         """
     )
-    result = pytester.runpytest_inprocess("-q", "-x", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("-q", "-x", "-p", "no:cacheprovider", "-p", "no:asyncio")
     result.stdout.fnmatch_lines(["*override the fixture 'section'*"])
