@@ -31,7 +31,7 @@ from holdfast import (
     connect,
 )
 from holdfast_sql.config import SQLConfig
-from holdfast_sql.schema import MIGRATIONS
+from holdfast_sql.schema import VERSION
 from holdfast_sql.store import SQLTrackerStore
 
 
@@ -139,7 +139,7 @@ def test_the_columns_of_an_event_are_those_rasas_users_query(
 def test_tables_of_a_newer_version_are_left_alone(open_store: Callable[..., SQLTrackerStore], database: Path) -> None:
     open_store().count()
     with sqlite3.connect(database) as connection:
-        connection.execute("INSERT INTO holdfast_schema VALUES (?)", (len(MIGRATIONS) + 1,))
+        connection.execute("INSERT INTO holdfast_schema VALUES (?)", (VERSION + 1,))
     with pytest.raises(ConfigurationError, match=r"newer than.*pip install -U holdfast-sql"):
         open_store().count()
 
