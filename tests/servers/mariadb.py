@@ -61,6 +61,7 @@ def running(*, durable: bool = False) -> Iterator[MariaDB]:
             "ssl-key": key,
             "init-file": grants,
             "innodb-flush-log-at-trx-commit": 1 if durable else 2,
+            "innodb-flush-method": "fsync" if durable else "nosync",
             "innodb-buffer-pool-size": "64M",
             "max-connections": 200,
         }

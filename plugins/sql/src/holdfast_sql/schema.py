@@ -43,7 +43,7 @@ _long = (
     .with_variant(oracle.CLOB(), "oracle")
     .with_variant(mssql.NVARCHAR(None, collation=_BINARY), "mssql")
 )
-_float = Double().with_variant(oracle.BINARY_DOUBLE(), "oracle").with_variant(mysql.DOUBLE(), "mysql")
+_float = Double().with_variant(oracle.BINARY_DOUBLE(), "oracle")
 
 conversations = Table(
     "holdfast_conversation",
