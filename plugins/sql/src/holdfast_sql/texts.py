@@ -80,7 +80,7 @@ def _column(value: object) -> str | None:
 
 def _time(value: float | None) -> float | None:
     try:
-        return value if value is None or math.isfinite(value) else None
+        return float(value) if value is not None and math.isfinite(value) else None
     except OverflowError:  # a whole number beyond what a float can be
         return None
 
