@@ -65,7 +65,12 @@ def running(*, durable: bool = False) -> Iterator[MariaDB]:
             "innodb-buffer-pool-size": "64M",
             "max-connections": 200,
         }
-        command = [server, "--no-defaults", "--skip-log-bin", *(f"--{name}={value}" for name, value in settings.items())]
+        command = [
+            server,
+            "--no-defaults",
+            "--skip-log-bin",
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ]
 
         process = Process(command, folder, ready=lambda: _greets(port), user=USER)
         with process:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+
 from servers import mariadb, postgresql
 from servers.process import HOST, Process
 

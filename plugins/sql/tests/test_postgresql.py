@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.proxy import Proxy
 
 from holdfast import ANY, NEW, Appended, BackendError, ConfigurationError, Event, UnavailableError, UserUttered, connect
 from holdfast_sql.config import SQLConfig
 from holdfast_sql.postgresql import PostgreSQL
 from holdfast_sql.store import SQLTrackerStore
+from servers.proxy import Proxy
 
 pytestmark = pytest.mark.server("postgresql")
 
@@ -54,12 +54,12 @@ def test_the_schema_may_stand_in_the_environment(
     (tmp_path / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": section}))
     with connect(tmp_path / "endpoints.yml") as hf:
         hf.conversations.append("c", said("x"))
-    assert postgresql_server.query(f'SELECT conversation FROM "{postgresql_section["schema"]}".holdfast_event') == [("c",)]
+    assert postgresql_server.query(f'SELECT conversation FROM "{postgresql_section["schema"]}".holdfast_event') == [
+        ("c",)
+    ]
 
 
-def test_login_db_creates_the_database_whatever_its_name(
-    postgresql_server: Any, stores: list[SQLTrackerStore]
-) -> None:
+def test_login_db_creates_the_database_whatever_its_name(postgresql_server: Any, stores: list[SQLTrackerStore]) -> None:
     name = f'New "{uuid.uuid4().hex[:8]}'
     for _ in range(2):
         stores.append(opened(postgresql_server.section, db=name, login_db="postgres"))
@@ -70,7 +70,9 @@ def test_login_db_creates_the_database_whatever_its_name(
     postgresql_server.execute('DROP DATABASE "{}"'.format(name.replace('"', '""')))
 
 
-def test_a_database_that_is_missing_is_an_error(postgresql_section: dict[str, Any], stores: list[SQLTrackerStore]) -> None:
+def test_a_database_that_is_missing_is_an_error(
+    postgresql_section: dict[str, Any], stores: list[SQLTrackerStore]
+) -> None:
     stores.append(opened(postgresql_section, db="no such"))
     with pytest.raises(BackendError, match="does not exist") as missing:
         stores[0].count()
@@ -198,7 +200,9 @@ def test_reads_use_the_primary_key_even_without_statistics(
     assert "rows=5000" not in plan
 
 
-@pytest.mark.parametrize(("driver", "cure"), [("psycopg", r"holdfast-sql\[postgresql\]"), ("psycopg2", "psycopg2-binary")])
+@pytest.mark.parametrize(
+    ("driver", "cure"), [("psycopg", r"holdfast-sql\[postgresql\]"), ("psycopg2", "psycopg2-binary")]
+)
 def test_a_driver_that_is_missing_is_an_error_with_the_line_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, driver: str, cure: str
 ) -> None:

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from servers.process import free_port
-from servers.proxy import Proxy
 
 from holdfast import ANY, NEW, Appended, BackendError, Conversations, Event, SlotSet, UnavailableError, UserUttered
 from holdfast_sql.config import SQLConfig
 from holdfast_sql.store import SQLTrackerStore
+from servers.process import Process, free_port
+from servers.proxy import Proxy
 
 Open = Callable[..., SQLTrackerStore]
 
@@ -185,6 +185,16 @@ def test_a_reader_between_two_pages_is_not_given_a_conversation_that_began_anew(
 # Crashes
 
 
+def hurt(process: Process, fault: str) -> None:
+    if fault == "kill":
+        process.kill()
+        process.start()
+    else:
+        process.pause()
+        time.sleep(3)
+        process.resume()
+
+
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 def test_what_was_acknowledged_survives_a_server_that_is_killed_or_hangs_while_many_write(
     server: Any, open_store: Open, fault: str
@@ -202,7 +212,10 @@ def test_what_was_acknowledged_survives_a_server_that_is_killed_or_hangs_while_m
         while not done.is_set():
             try:
                 appended = store.append(
-                    conversation, said(f"{number}.{turn}.a", f"{number}.{turn}.b"), expected=ANY, batch_id=f"{number}.{turn}"
+                    conversation,
+                    said(f"{number}.{turn}.a", f"{number}.{turn}.b"),
+                    expected=ANY,
+                    batch_id=f"{number}.{turn}",
                 )
             except UnavailableError:
                 time.sleep(0.05)
@@ -219,13 +232,7 @@ def test_what_was_acknowledged_survives_a_server_that_is_killed_or_hangs_while_m
         for _ in range(2):
             enough.clear()
             assert enough.wait(60)
-            if fault == "kill":
-                server.process.kill()
-                server.process.start()
-            else:
-                server.process.pause()
-                time.sleep(3)
-                server.process.resume()
+            hurt(server.process, fault)
         enough.clear()
         assert enough.wait(60)
     finally:
@@ -233,11 +240,11 @@ def test_what_was_acknowledged_survives_a_server_that_is_killed_or_hangs_while_m
         for writer in writers:
             writer.join()
     for conversation in {name for name, _, _ in acknowledged}:
+        mine = sorted((version, batch) for name, version, batch in acknowledged if name == conversation)
         stored = list(stores[0].read(conversation, 1, 1_000_000))
         assert [number for number, _ in stored] == list(range(1, len(stored) + 1))
         texts = [Event.from_json(text).as_dict()["text"] for _, text in stored]
         assert len(set(texts)) == len(texts)
-        mine = sorted((version, batch) for name, version, batch in acknowledged if name == conversation)
         assert mine == [(2 * index + 2, text[:-2]) for index, text in enumerate(texts[::2])]
         assert texts[1::2] == [f"{text[:-2]}.b" for text in texts[::2]]
 
@@ -360,7 +367,10 @@ def test_an_event_of_10_megabytes_is_stored_whole(open_store: Open) -> None:
 
 def test_the_columns_of_an_event_are_those_rasas_users_query(open_store: Open) -> None:
     store = open_store()
-    events = [UserUttered("hello", intent={"name": "greet"}, timestamp=1.5), SlotSet("tea", "oolong", timestamp=1795336092.670832)]
+    events = [
+        UserUttered("hello", intent={"name": "greet"}, timestamp=1.5),
+        SlotSet("tea", "oolong", timestamp=1795336092.670832),
+    ]
     store.append("c", events, expected=NEW, batch_id="1")
     from holdfast_sql.schema import events as table
 

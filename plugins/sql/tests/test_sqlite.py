@@ -66,17 +66,6 @@ def test_opening_does_no_io(open_store: Callable[..., SQLTrackerStore], database
     assert not database.parent.exists()
 
 
-def test_a_database_this_version_does_not_speak_is_refused_with_the_cure(tmp_path: Path) -> None:
-    for section in ("dialect: postgresql", "dialect: mysql+pymysql", "url: postgresql://u:12345@host/db"):
-        (tmp_path / "endpoints.yml").write_text(f"tracker_store:\n  type: SQL\n  {section}\n")
-        with (
-            pytest.raises(ConfigurationError, match=r"speaks only sqlite; set 'dialect: sqlite'") as refused,
-            connect(tmp_path / "endpoints.yml"),
-        ):
-            pass
-        assert "12345" not in str(refused.value)
-
-
 @pytest.mark.parametrize("keys", [{"db": ":memory:"}, {"url": "sqlite://"}, {"db": ""}])
 def test_a_database_in_memory_is_refused_because_there_is_a_store_for_that(keys: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="'type: memory'"):

@@ -13,15 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy import __version__ as sqlalchemy_version
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, __version__ as sqlalchemy_version, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from holdfast import BackendError, ConfigurationError, UnavailableError
 from holdfast.conversations.store import ANY, NEW
 from holdfast_sql.config import SQLConfig
-from holdfast_sql.server import Place, ServerDialect
+from holdfast_sql.place import Place
+from holdfast_sql.server import ServerDialect
 
 _NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6"  # in no session's time zone
 _MOVE = f"""
@@ -29,12 +28,12 @@ UPDATE holdfast_conversation
 SET session_first = IF(%(offset)s > 0, version + %(offset)s, session_first), version = version + %(size)s,
     `session` = `session` + %(sessions)s, updated = {_NOW}, user_id = coalesce(%(user)s, user_id)
 WHERE conversation = %(key)s AND version = %(expected)s
-"""
+"""  # noqa: S608  # made of our own constants
 _CREATE = f"""
 INSERT INTO holdfast_conversation
     (conversation, version, first, `session`, session_first, created, updated, user_id, long_id)
 VALUES (%(key)s, %(version)s, 1, %(sessions)s, greatest(1, %(offset)s), {_NOW}, {_NOW}, %(user)s, %(long)s)
-"""
+"""  # noqa: S608  # likewise
 # MySQL assigns from left to right: `version` is the old one until it is assigned.
 _CREATE_OR_MOVE = f"""{_CREATE}
 ON DUPLICATE KEY UPDATE
@@ -48,6 +47,8 @@ INSERT INTO holdfast_event (conversation, seq, batch_id, type_name, timestamp, i
 
 _DUPLICATE, _OUT_OF_RANGE, _TOO_LARGE = 1062, 1690, 1153
 _DEADLOCK = 1213
+_MULTI_STATEMENTS = 1 << 16
+"""The protocol's flag of a client that puts several statements into a packet."""
 _DEADLOCKS = 20
 """How often an append that met a deadlock, which undid it, is sent again."""
 # Too many connections, shutting down, killed, lock wait, deadlock, read-only (a fail-over), statement time-outs.
@@ -71,18 +72,18 @@ class MySQL(ServerDialect):
 
     def engine_options(self) -> dict[str, Any]:
         # PyMySQL asks the server to roll back even where nothing can be open.
-        major, minor, patch = (int("".join(filter(str.isdigit, part)) or 0) for part in sqlalchemy_version.split(".")[:3])
+        major, minor, patch = (
+            int("".join(filter(str.isdigit, part)) or 0) for part in sqlalchemy_version.split(".")[:3]
+        )
         able = (major, minor, patch) >= (2, 0, 43)
         return super().engine_options() | ({"skip_autocommit_rollback": True} if able else {})
 
     def connect_args(self) -> dict[str, Any]:
-        from pymysql.constants import CLIENT
-
         config = self.config
         wait = max(1, math.floor(config.statement_timeout))
         args: dict[str, Any] = {
             "charset": "utf8mb4",
-            "client_flag": CLIENT.MULTI_STATEMENTS,
+            "client_flag": _MULTI_STATEMENTS,
             "connect_timeout": max(1, math.ceil(config.connect_timeout)),
             "read_timeout": config.statement_timeout,
             "write_timeout": config.statement_timeout,
@@ -112,15 +113,10 @@ class MySQL(ServerDialect):
 
     def is_alive(self, connection: DBAPIConnection) -> bool:
         try:
-            connection.ping(reconnect=False)  # type: ignore[attr-defined]  # PyMySQL's own
-        except self.driver_error():
+            connection.ping(reconnect=False)
+        except self.driver_error:
             return False
         return True
-
-    def driver_error(self) -> type[Exception]:
-        import pymysql
-
-        return pymysql.err.Error
 
     def is_duplicate(self, error: BaseException) -> bool:
         return _code(error) == _DUPLICATE
@@ -160,9 +156,15 @@ class MySQL(ServerDialect):
             if number == 0:
                 seq, batch = first, "%(batch)s"
             else:
-                seq = f"LAST_INSERT_ID() - %(size)s + {number + 1}" if place.expected == ANY else str(place.expected + number + 1)
+                seq = (
+                    f"LAST_INSERT_ID() - %(size)s + {number + 1}"
+                    if place.expected == ANY
+                    else str(place.expected + number + 1)
+                )
                 batch = "NULL"
-            rows.append(f"(%(key)s, {seq}, {batch}, %(t{number})s, %(s{number})s, %(i{number})s, %(a{number})s, %(d{number})s)")
+            rows.append(
+                f"(%(key)s, {seq}, {batch}, %(t{number})s, %(s{number})s, %(i{number})s, %(a{number})s, %(d{number})s)"
+            )
         packet = f"START TRANSACTION; {move}; {_INSERT}{', '.join(rows)}; COMMIT"
         self._refuse_if_too_large(place)
         return self._send(engine, packet, values, place)
@@ -176,7 +178,7 @@ class MySQL(ServerDialect):
                     while cursor.nextset():
                         if place.expected == ANY and cursor.lastrowid:
                             version = cursor.lastrowid
-                except self.driver_error() as error:
+                except self.driver_error as error:
                     code = _code(error)
                     if code not in (_DUPLICATE, _OUT_OF_RANGE, _DEADLOCK):
                         raise
@@ -203,7 +205,10 @@ class MySQL(ServerDialect):
 
     @contextmanager
     def migrating(self, connection: Connection) -> Iterator[None]:
-        lock = {"name": f"holdfast.{self.url.database}"[:64], "seconds": max(1, math.floor(self.config.statement_timeout) - 1)}
+        lock = {
+            "name": f"holdfast.{self.url.database}"[:64],
+            "seconds": max(1, math.floor(self.config.statement_timeout) - 1),
+        }
         if connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), lock).scalar_one() != 1:
             raise UnavailableError(f"{self.where}: another process is still creating the tables")
         try:

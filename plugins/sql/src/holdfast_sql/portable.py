@@ -15,8 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 from holdfast import BackendError, ConfigurationError, UnavailableError
 from holdfast.conversations.store import ANY, NEW
+from holdfast_sql.place import Place
 from holdfast_sql.schema import conversations, events
-from holdfast_sql.server import Place, ServerDialect
+from holdfast_sql.server import ServerDialect
 
 
 def move_head(place: Place, version: int, now: float) -> Update:
@@ -59,7 +60,7 @@ def event_rows(place: Place, version: int) -> list[dict[str, Any]]:
     ]
 
 
-def locked_version(place: Place) -> Select[tuple[int]]:
+def locked_version(place: Place) -> Select[Any]:
     """The version, kept as it is until the transaction ends."""
     return (
         select(conversations.c.version)
@@ -100,9 +101,13 @@ class Portable(ServerDialect):
 
     @contextmanager
     def writing(self, engine: Engine) -> Iterator[Connection]:
-        with self.translating(), engine.connect() as connection, self.answering(connection.connection):
-            with connection.begin():
-                yield connection
+        with (
+            self.translating(),
+            engine.connect() as connection,
+            self.answering(connection.connection),
+            connection.begin(),
+        ):
+            yield connection
 
     def failure(self, error: BaseException) -> BackendError | ConfigurationError:
         number = self.number(error)
@@ -138,19 +143,14 @@ class Oracle(Portable):
 
     def _connected(self, connection: DBAPIConnection, record: Any) -> None:
         super()._connected(connection, record)
-        connection.call_timeout = math.ceil(self.config.statement_timeout * 1000)  # type: ignore[attr-defined]  # oracledb's own
+        connection.call_timeout = math.ceil(self.config.statement_timeout * 1000)  # oracledb's own
 
     def is_alive(self, connection: DBAPIConnection) -> bool:
         try:
-            connection.ping()  # type: ignore[attr-defined]  # oracledb's own
-        except self.driver_error():
+            connection.ping()  # oracledb's own
+        except self.driver_error:
             return False
         return True
-
-    def driver_error(self) -> type[Exception]:
-        import oracledb
-
-        return oracledb.Error
 
     def number(self, error: BaseException) -> int | None:
         code = getattr(error.args[0], "code", None) if error.args else None
@@ -180,22 +180,17 @@ class SQLServer(Portable):
 
     def _connected(self, connection: DBAPIConnection, record: Any) -> None:
         super()._connected(connection, record)
-        connection.timeout = max(1, math.ceil(self.config.statement_timeout))  # type: ignore[attr-defined]  # pyodbc's own
+        connection.timeout = max(1, math.ceil(self.config.statement_timeout))  # pyodbc's own
 
     def is_alive(self, connection: DBAPIConnection) -> bool:
         try:
             connection.cursor().execute("SELECT 1").fetchone()
-        except self.driver_error():
+        except self.driver_error:
             return False
         return True
 
-    def driver_error(self) -> type[Exception]:
-        import pyodbc
-
-        return pyodbc.Error
-
     def number(self, error: BaseException) -> int | None:
-        # ('40001', '[40001] [vendor] … (1205) (SQLExecDirectW)')
+        # The number is the last one in parentheses, before the name of the ODBC function.
         for part in reversed(str(error.args[-1] if error.args else "").split("(")):
             digits = part.split(")")[0]
             if digits.isdigit():

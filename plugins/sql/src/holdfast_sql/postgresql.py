@@ -19,7 +19,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from holdfast import BackendError, ConfigurationError, UnavailableError
 from holdfast.conversations.store import ANY, NEW
 from holdfast_sql.config import SQLConfig
-from holdfast_sql.server import Place, ServerDialect
+from holdfast_sql.place import Place
+from holdfast_sql.server import ServerDialect
 from holdfast_sql.watch import Watch
 
 _LOCK = 0x686F6C6466617374
@@ -119,18 +120,9 @@ class PostgreSQL(ServerDialect):
         try:
             with connection.cursor() as cursor:  # type: ignore[attr-defined]  # DB-API cursors of both drivers do that
                 cursor.execute("SELECT 1")
-        except self.driver_error():
+        except self.driver_error:
             return False
         return True
-
-    def driver_error(self) -> type[Exception]:
-        if self.url.drivername.endswith("psycopg2"):
-            import psycopg2
-
-            return psycopg2.Error
-        import psycopg
-
-        return psycopg.Error
 
     def is_duplicate(self, error: BaseException) -> bool:
         return _state(error) == "23505"
@@ -161,7 +153,7 @@ class PostgreSQL(ServerDialect):
             with self.raw(engine) as connection, connection.cursor() as cursor:
                 try:
                     cursor.execute(statement, values)
-                except self.driver_error() as error:
+                except self.driver_error as error:
                     if self.is_duplicate(error):
                         return None
                     raise
@@ -186,7 +178,9 @@ class PostgreSQL(ServerDialect):
             there = text("SELECT 1 FROM pg_database WHERE datname = :name")
             if connection.execute(there, {"name": self.url.database}).first() is None:
                 try:
-                    connection.exec_driver_sql(f"CREATE DATABASE {self.quote(self.url.database or '')} ENCODING 'UTF8' TEMPLATE template0")
+                    connection.exec_driver_sql(
+                        f"CREATE DATABASE {self.quote(self.url.database or '')} ENCODING 'UTF8' TEMPLATE template0"
+                    )
                 except Exception as error:
                     # Another process was faster: the name is taken, or being taken.
                     if _state(getattr(error, "orig", error)) not in ("42P04", "23505"):

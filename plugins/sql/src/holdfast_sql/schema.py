@@ -11,6 +11,8 @@ seconds for the time of today; PostgreSQL's collations change with the operating
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Double, Index, MetaData, String, Table, Text, text
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
@@ -21,7 +23,7 @@ from holdfast_sql.texts import COLUMN, LONGEST
 metadata = MetaData()
 
 _BINARY = "Latin1_General_100_BIN2"
-_MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 
 def _short(length: int) -> String:
@@ -30,7 +32,7 @@ def _short(length: int) -> String:
         .with_variant(Text(), "sqlite")
         .with_variant(postgresql.TEXT(collation="C"), "postgresql")
         .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql")
-        .with_variant(oracle.VARCHAR2(f"{length} CHAR"), "oracle")  # type: ignore[arg-type]  # else it would be bytes
+        .with_variant(oracle.VARCHAR2(length), "oracle")
         .with_variant(mssql.NVARCHAR(length, collation=_BINARY), "mssql")
     )
 
@@ -43,7 +45,7 @@ _long = (
     .with_variant(oracle.CLOB(), "oracle")
     .with_variant(mssql.NVARCHAR(None, collation=_BINARY), "mssql")
 )
-_float = Double().with_variant(oracle.BINARY_DOUBLE(), "oracle")
+_float: Double[Any] = Double().with_variant(oracle.BINARY_DOUBLE(), "oracle")
 
 conversations = Table(
     "holdfast_conversation",

@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError, TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from holdfast import BackendError, ConfigurationError, Event, UnavailableError
@@ -19,8 +18,8 @@ from holdfast.conversations.store import ANY, Appended, refusal
 from holdfast_sql.address import place, server_url
 from holdfast_sql.config import SQLConfig
 from holdfast_sql.dialect import Dialect
+from holdfast_sql.place import Place
 from holdfast_sql.schema import VERSION, conversations, events, migrations
-from holdfast_sql.texts import Columns, columns, key, long_text, user_key
 
 FETCH = 500
 """Events that are in memory at once while a conversation is read."""
@@ -30,25 +29,6 @@ _PING_AFTER = 1.0
 
 _AGAIN = 10
 """How often an append is tried again when what refused it was gone by the time it was looked at."""
-
-
-class Place:
-    """Where an append goes, and what it takes there."""
-
-    def __init__(
-        self, conversation: str, events: Sequence[Event], expected: int, batch_id: str, user: str | None
-    ) -> None:
-        self.conversation = conversation
-        self.key = key(conversation)
-        self.long_id = long_text(conversation, self.key)
-        self.user = user_key(user)
-        self.expected = expected
-        self.batch_id = batch_id
-        self.rows: list[Columns] = columns(events)
-        starts = [index for index, each in enumerate(events) if each.starts_session]
-        self.sessions = len(starts)
-        self.session_offset = starts[-1] + 1 if starts else 0
-        """The batch's event, counted from 1, that begins the latest session; 0 if none does."""
 
 
 class ServerDialect(Dialect):
@@ -128,6 +108,7 @@ class ServerDialect(Dialect):
                 f"tracker_store: the driver {driver} for {self.title} is not installed: "
                 f"pip install '{self.packages[driver]}'"
             ) from None
+        self.driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         event.listen(engine, "connect", self._connected)
         event.listen(engine, "checkout", self._checked_out)
         event.listen(engine, "checkin", self._checked_in)
@@ -169,12 +150,8 @@ class ServerDialect(Dialect):
             raise self._failed(error.orig or error) from error
         except DisconnectionError as error:
             raise UnavailableError(f"{self.where}: the connection was lost") from error
-        except self.driver_error() as error:
+        except self.driver_error as error:
             raise self._failed(error) from error
-
-    @abstractmethod
-    def driver_error(self) -> type[Exception]:
-        """The base of the driver's own errors."""
 
     def _failed(self, error: BaseException) -> BackendError | ConfigurationError:
         failure = self.failure(error)
@@ -282,7 +259,10 @@ class ServerDialect(Dialect):
                         f"{VERSION} this holdfast-sql knows; upgrade it: pip install -U holdfast-sql"
                     )
                 if version == 0:
-                    self._execute(connection, text(f"CREATE TABLE {self.table('holdfast_schema')} (version INTEGER NOT NULL PRIMARY KEY)"))
+                    self._execute(
+                        connection,
+                        text(f"CREATE TABLE {self.table('holdfast_schema')} (version INTEGER NOT NULL PRIMARY KEY)"),
+                    )
                 for number, migration in enumerate(migrations(self.backend)[version:], version + 1):
                     for element in migration:
                         self._execute(connection, element)

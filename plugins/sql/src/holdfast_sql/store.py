@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
 
 from holdfast import Event
 from holdfast.conversations.cursor import decode_cursor, encode_cursor
@@ -107,7 +107,9 @@ class SQLTrackerStore(TrackerStore):
                 first = head.first + erased
                 start = case((head.session_first < first, first), else_=head.session_first)
                 # `session_first` first: MySQL assigns from left to right, and sees what it assigned.
-                statement = update(conversations).where(here).ordered_values((head.session_first, start), (head.first, first))
+                statement = (
+                    update(conversations).where(here).ordered_values((head.session_first, start), (head.first, first))
+                )
                 connection.execute(statement)
             return erased
 
@@ -124,10 +126,17 @@ class SQLTrackerStore(TrackerStore):
         return self._engine
 
 
-def _head(row: Row[Any]) -> Head:
-    *known, user, long_id = row
-    conversation = original(long_id or known[0])
-    return Head(conversation, *known[1:], None if user is None else original(user))
+def _head(row: Any) -> Head:
+    return Head(
+        original(row.long_id or row.conversation),
+        row.version,
+        row.first,
+        row.session,
+        row.session_first,
+        row.created,
+        row.updated,
+        None if row.user_id is None else original(row.user_id),
+    )
 
 
 def _behind(updated: float, conversation: str) -> ColumnElement[bool]:

@@ -66,7 +66,13 @@ Columns = tuple[str, float | None, str | None, str | None, str]
 def columns(events: Sequence[Event]) -> list[Columns]:
     """The columns of some events. All but the last are there to be queried; what no column can hold is left out."""
     return [
-        (_column(event.event) or "", _time(event.timestamp), _column(event.intent_name), _column(event.name), event.json)
+        (
+            _column(event.event) or "",
+            _time(event.timestamp),
+            _column(event.intent_name),
+            _column(event.name),
+            event.json,
+        )
         for event in events
     ]
 
