@@ -1,4 +1,4 @@
-"""A tracker store on SQL databases: SQLite in this version."""
+"""A tracker store on SQL databases: PostgreSQL, MySQL, MariaDB, SQLite, Oracle, SQL Server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @hookimpl
 def holdfast_tracker_store() -> Backend[SQLConfig, SQLTrackerStore]:
     """Offer the SQL tracker store."""
-    return Backend(config=SQLConfig, open=_open, errors=_errors, summary="a SQLite file")
+    return Backend(config=SQLConfig, open=_open, errors=_errors, summary="PostgreSQL, MySQL, MariaDB or a SQLite file")
 
 
 def _open(config: SQLConfig) -> SQLTrackerStore:

@@ -11,16 +11,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url, select
 
 from holdfast import ConfigurationError, Event, UnavailableError
 from holdfast.conversations.store import ANY, NEW, Appended, refusal, session_after
 from holdfast_sql.config import SQLConfig
 from holdfast_sql.dialect import Dialect
-from holdfast_sql.schema import MIGRATIONS
+from holdfast_sql.schema import VERSION, events, migrations
+from holdfast_sql.texts import columns, key, long_text, user_key
+
+_FETCH = 500
+"""Events that are in memory at once while a conversation is read."""
 
 _BUSY = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
 
@@ -31,8 +35,9 @@ SET version = version + ?, session = session + ?, session_first = CASE WHEN ? TH
 WHERE conversation = ? AND version = ?
 """
 _NEW_HEAD = """
-INSERT INTO holdfast_conversation (conversation, version, first, session, session_first, created, updated, user_id)
-VALUES (?, ?, 1, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO holdfast_conversation
+    (conversation, version, first, session, session_first, created, updated, user_id, long_id)
+VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _INSERT = """
 INSERT INTO holdfast_event (conversation, seq, batch_id, type_name, timestamp, intent_name, action_name, data)
@@ -61,8 +66,9 @@ class SQLite(Dialect):
             url,
             isolation_level="AUTOCOMMIT",  # transactions are begun and ended in plain sight, below
             poolclass=QueuePool,
-            pool_size=8,
-            max_overflow=56,
+            pool_size=config.pool_size or 8,
+            max_overflow=56 if config.max_overflow is None else config.max_overflow,
+            pool_timeout=config.pool_timeout,
             hide_parameters=True,
             connect_args={"timeout": config.busy_timeout},
         )
@@ -80,12 +86,12 @@ class SQLite(Dialect):
             with _transaction(connection):
                 connection.execute("CREATE TABLE IF NOT EXISTS holdfast_schema (version INTEGER PRIMARY KEY)")
                 (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM holdfast_schema").fetchone()
-                if version > len(MIGRATIONS):
+                if version > VERSION:
                     raise ConfigurationError(
                         f"tracker_store: the tables in {engine.url.database} have schema version {version}, newer than "
-                        f"the {len(MIGRATIONS)} this holdfast-sql knows; upgrade it: pip install -U holdfast-sql"
+                        f"the {VERSION} this holdfast-sql knows; upgrade it: pip install -U holdfast-sql"
                     )
-                for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+                for number, migration in enumerate(migrations("sqlite")[version:], version + 1):
                     for element in migration:
                         connection.execute(str(element.compile(engine)))
                     connection.execute("INSERT INTO holdfast_schema VALUES (?)", (number,))
@@ -102,6 +108,19 @@ class SQLite(Dialect):
                 time.sleep(random.uniform(0.001, 0.02))  # noqa: S311  # spreads load, guards nothing
             else:
                 return
+
+    def reading(self, engine: Engine) -> AbstractContextManager[Connection]:
+        return engine.connect()
+
+    def read(self, engine: Engine, key: str, first: int, last: int) -> Iterator[tuple[int, str]]:
+        statement = (
+            select(events.c.seq, events.c.data)
+            .where(events.c.conversation == key, events.c.seq.between(first, last))
+            .order_by(events.c.seq)
+        )
+        with engine.connect() as connection:
+            for row in connection.execution_options(yield_per=_FETCH).execute(statement):
+                yield row.seq, row.data
 
     @contextmanager
     def writing(self, engine: Engine) -> Iterator[Connection]:
@@ -121,39 +140,28 @@ class SQLite(Dialect):
         batch_id: str,
         user: str | None,
     ) -> Appended:
-        texts = [event.json for event in events]
+        kept, person, batch = key(conversation), user_key(user), columns(events)
         with self._writing, _connection(engine) as connection, _transaction(connection):
             version = expected
             if expected == ANY:
-                found = connection.execute(_BATCH, (conversation, batch_id)).fetchone()
+                found = connection.execute(_BATCH, (kept, batch_id)).fetchone()
                 if found is not None:
                     return Appended(found[0] + len(events) - 1, duplicate=True)
-                stored = connection.execute(_VERSION, (conversation,)).fetchone()
+                stored = connection.execute(_VERSION, (kept,)).fetchone()
                 version = stored[0] if stored is not None else NEW
             now = time.time()
             sessions, session_first = session_after(0, 1, version + 1, events)
             last = version + len(events)
             moved = connection.execute(
-                _MOVE_HEAD, (len(events), sessions, sessions, session_first, now, user, conversation, version)
+                _MOVE_HEAD, (len(events), sessions, sessions, session_first, now, person, kept, version)
             )
             if not moved.rowcount and version == NEW:
-                moved = connection.execute(_NEW_HEAD, (conversation, last, sessions, session_first, now, now, user))
+                head = (kept, last, sessions, session_first, now, now, person, long_text(conversation, kept))
+                moved = connection.execute(_NEW_HEAD, head)
             if not moved.rowcount:
                 return _explain(connection, conversation, expected, batch_id, len(events))
             batch_ids = {version + 1: batch_id}  # only the first row of a batch bears its id
-            rows = [
-                (
-                    conversation,
-                    sequence,
-                    batch_ids.get(sequence),
-                    event.event,
-                    event.timestamp,
-                    event.intent_name,
-                    event.name,
-                    text,
-                )
-                for sequence, (event, text) in enumerate(zip(events, texts, strict=True), version + 1)
-            ]
+            rows = [(kept, sequence, batch_ids.get(sequence), *row) for sequence, row in enumerate(batch, version + 1)]
             try:
                 connection.executemany(_INSERT, rows)
             except sqlite3.IntegrityError:
@@ -164,10 +172,11 @@ class SQLite(Dialect):
 
 def _explain(connection: sqlite3.Connection, conversation: str, expected: int, batch_id: str, size: int) -> Appended:
     """The batch did not fit: it stands there already, or somebody else was first, or the store is behind."""
-    found = connection.execute(_BATCH, (conversation, batch_id)).fetchone()
+    kept = key(conversation)
+    found = connection.execute(_BATCH, (kept, batch_id)).fetchone()
     if found is not None and found[0] == expected + 1:
         return Appended(expected + size, duplicate=True)
-    stored = connection.execute(_VERSION, (conversation,)).fetchone()
+    stored = connection.execute(_VERSION, (kept,)).fetchone()
     raise refusal(conversation, expected, stored[0] if stored is not None else 0)
 
 

@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
 
@@ -15,9 +16,7 @@ from holdfast.conversations.store import Appended, Head, Page, TrackerStore
 from holdfast_sql.config import SQLConfig
 from holdfast_sql.dialect import dialect_for
 from holdfast_sql.schema import conversations, events
-
-_FETCH = 500
-"""Events that are in memory at once while a conversation is read."""
+from holdfast_sql.texts import key, original, user_key
 
 _HEAD = select(
     conversations.c.conversation,
@@ -28,6 +27,7 @@ _HEAD = select(
     conversations.c.created,
     conversations.c.updated,
     conversations.c.user_id,
+    conversations.c.long_id,
 )
 
 
@@ -53,19 +53,12 @@ class SQLTrackerStore(TrackerStore):
         )
 
     def head(self, conversation: str) -> Head | None:
-        with self._ready().connect() as connection:
-            row = connection.execute(_HEAD.where(conversations.c.conversation == conversation)).one_or_none()
-        return None if row is None else Head(*row)
+        with self._dialect.reading(self._ready()) as connection:
+            row = connection.execute(_HEAD.where(conversations.c.conversation == key(conversation))).one_or_none()
+        return None if row is None else _head(row)
 
     def read(self, conversation: str, first: int, last: int) -> Iterator[tuple[int, str]]:
-        statement = (
-            select(events.c.seq, events.c.data)
-            .where(events.c.conversation == conversation, events.c.seq.between(first, last))
-            .order_by(events.c.seq)
-        )
-        with self._ready().connect() as connection:
-            for row in connection.execution_options(yield_per=_FETCH).execute(statement):
-                yield row.seq, row.data
+        return self._dialect.read(self._ready(), key(conversation), first, last)
 
     def list(
         self,
@@ -78,46 +71,51 @@ class SQLTrackerStore(TrackerStore):
         head = conversations.c
         statement = _HEAD.order_by(head.updated.desc(), head.conversation.desc()).limit(limit + 1)
         if user is not None:
-            statement = statement.where(head.user_id == user)
+            statement = statement.where(head.user_id == user_key(user))
         if updated_before is not None:
             statement = statement.where(head.updated < updated_before)
         if cursor is not None:
-            statement = statement.where(_behind(*decode_cursor(cursor)))
-        with self._ready().connect() as connection:
-            heads = tuple(Head(*row) for row in connection.execute(statement))
+            updated, conversation = decode_cursor(cursor)
+            statement = statement.where(_behind(updated, key(conversation)))
+        with self._dialect.reading(self._ready()) as connection:
+            heads = tuple(map(_head, connection.execute(statement)))
         page = heads[:limit]
         more = len(heads) > limit
         return Page(page, encode_cursor(page[-1].updated, page[-1].conversation) if more else None)
 
     def count(self) -> int:
-        with self._ready().connect() as connection:
+        with self._dialect.reading(self._ready()) as connection:
             return connection.execute(select(func.count()).select_from(conversations)).scalar_one()
 
     def delete(self, conversation: str) -> bool:
+        erased = key(conversation)
         with self._dialect.writing(self._ready()) as connection:
-            connection.execute(delete(events).where(events.c.conversation == conversation))
-            done = connection.execute(delete(conversations).where(conversations.c.conversation == conversation))
+            # The head first: it waits for an append that is under way, whose events have to go as well.
+            done = connection.execute(delete(conversations).where(conversations.c.conversation == erased))
+            connection.execute(delete(events).where(events.c.conversation == erased))
             return done.rowcount > 0
 
     def truncate(self, conversation: str, before: int) -> int:
         head = conversations.c
+        here = head.conversation == key(conversation)
         with self._dialect.writing(self._ready()) as connection:
+            connection.execute(select(head.version).where(here).with_for_update())  # as in `delete`
             erased = connection.execute(
-                delete(events).where(events.c.conversation == conversation, events.c.seq < before)
+                delete(events).where(events.c.conversation == key(conversation), events.c.seq < before)
             ).rowcount
             if erased:
                 first = head.first + erased
-                connection.execute(
-                    update(conversations)
-                    .where(head.conversation == conversation)
-                    .values(
-                        first=first, session_first=case((head.session_first < first, first), else_=head.session_first)
-                    )
+                start = case((head.session_first < first, first), else_=head.session_first)
+                # `session_first` first: MySQL assigns from left to right, and sees what it assigned.
+                statement = (
+                    update(conversations).where(here).ordered_values((head.session_first, start), (head.first, first))
                 )
+                connection.execute(statement)
             return erased
 
     def close(self) -> None:
         self._engine.dispose()
+        self._dialect.close()
 
     def _ready(self) -> Engine:
         if not self._prepared:
@@ -126,6 +124,19 @@ class SQLTrackerStore(TrackerStore):
                     self._dialect.prepare(self._engine)
                     self._prepared = True
         return self._engine
+
+
+def _head(row: Any) -> Head:
+    return Head(
+        original(row.long_id or row.conversation),
+        row.version,
+        row.first,
+        row.session,
+        row.session_first,
+        row.created,
+        row.updated,
+        None if row.user_id is None else original(row.user_id),
+    )
 
 
 def _behind(updated: float, conversation: str) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""What tests across distributions share."""
+"""What all tests of the repository share."""
 
 from __future__ import annotations
 
