@@ -1,0 +1,225 @@
+"""The scripts that run inside the server, each as one atomic step.
+
+Numbers that may be fractions cross as text, since Lua would shorten them. A script writes nothing before it has read
+everything it depends on: an error half way would not be undone.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+
+_CLOCK = """
+local clock = redis.call('TIME')
+local now = clock[1] .. '.' .. string.rep('0', 6 - #clock[2]) .. clock[2]
+local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local function ms(number) return string.format('%.0f', number) end
+"""
+
+_INDEX = """
+-- Two writes of one conversation may arrive in either order; the later time stays.
+local function later(key, member, time)
+  local standing = redis.call('ZSCORE', key, member)
+  return not standing or tonumber(standing) <= tonumber(time)
+end
+local function remember(recent, expiring, member, updated, expires, could_expire)
+  redis.call('ZADD', recent, updated, member)
+  if expires then
+    redis.call('ZADD', expiring, expires, member)
+    -- Whoever writes takes a few of the expired along, so that they never pile up.
+    for _, gone in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', '(' .. ms(now_ms), 'LIMIT', 0, 4)) do
+      redis.call('ZREM', recent, gone)
+      redis.call('ZREM', expiring, gone)
+    end
+  elseif could_expire then
+    redis.call('ZREM', expiring, member)
+  end
+end
+local function remember_user(key, member, updated, ttl)
+  local left = redis.call('PTTL', key)  -- -2: no such key, -1: it stays
+  redis.call('ZADD', key, updated, member)
+  if ttl then
+    if left == -2 or (left >= 0 and left < ttl) then redis.call('PEXPIRE', key, ms(ttl)) end
+  elseif left >= 0 then
+    redis.call('PERSIST', key)
+  end
+end
+"""
+
+
+class Script:
+    """A script's text, and the digest the server knows it by once it has seen it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.strip()
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+WRITTEN, DUPLICATE, REFUSED, DAMAGED = 0, 1, 2, 3
+
+APPEND = Script(
+    _CLOCK
+    + _INDEX
+    + """
+-- KEYS: head, log, batches; on one server also recent, expiring.
+-- ARGV: expected, batch id, ttl in ms or '', sessions begun, offset of the last of them, '1' to write even if the batch
+--   stands already, id, prefix of users' keys, '1' if a user is given, user, event...
+-- Returns: outcome, version, updated, expiry in ms or nothing, user or nothing, the user before or nothing.
+local head = redis.call('HMGET', KEYS[1], 'v', 'f', 's', 'sf', 'c', 'u', 'x', 'user')
+local version, first = tonumber(head[1] or 0), tonumber(head[2] or 1)
+local expected = tonumber(ARGV[1])
+local earlier = redis.call('ZSCORE', KEYS[3], ARGV[2])
+if redis.call('LLEN', KEYS[2]) ~= version - first + 1 or (earlier and not head[1]) then
+  return {3, version, false, false, false, false}
+end
+if earlier then
+  earlier = tonumber(earlier)
+  if expected ~= -1 and expected ~= earlier - 1 then return {2, version, false, false, false, false} end
+  local behind = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. ms(earlier), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local last = behind[2] and tonumber(behind[2]) - 1 or version
+  -- WAIT and WAITAOF wait for what this connection wrote last, so it must have written something.
+  if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'v', head[1]) end
+  return {1, last, head[6], head[7], head[8], head[8]}
+end
+if expected ~= -1 and expected ~= version then return {2, version, false, false, false, false} end
+
+local member, ttl, expires = ARGV[7], tonumber(ARGV[3]), false
+if ttl then expires = ms(now_ms + ttl) end
+local user = head[8]
+if ARGV[9] == '1' then user = ARGV[10] end
+
+-- The indexes come first: what is left of them if a later step is not permitted does no harm.
+if KEYS[4] then
+  remember(KEYS[4], KEYS[5], member, now, expires, head[7])
+  if user then remember_user(ARGV[8] .. user, member, now, ttl) end
+  if head[8] and head[8] ~= user then redis.call('ZREM', ARGV[8] .. head[8], member) end
+end
+for from = 11, #ARGV, 4000 do
+  redis.call('RPUSH', KEYS[2], unpack(ARGV, from, math.min(from + 3999, #ARGV)))
+end
+redis.call('ZADD', KEYS[3], ms(version + 1), ARGV[2])
+local begun, last = tonumber(ARGV[4]), version + #ARGV - 10
+local fields = {'v', ms(last), 'u', now}
+local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
+if not head[1] then set('f', '1'); set('c', now) end
+if begun > 0 or not head[1] then
+  set('s', ms(tonumber(head[3] or 0) + begun))
+  set('sf', begun > 0 and ms(version + 1 + tonumber(ARGV[5])) or '1')
+end
+if user and user ~= head[8] then set('user', user) end
+if expires then set('x', expires) end
+redis.call('HSET', KEYS[1], unpack(fields))
+if expires then
+  for number = 1, 3 do redis.call('PEXPIREAT', KEYS[number], expires) end
+elseif head[7] then
+  redis.call('HDEL', KEYS[1], 'x')
+  for number = 1, 3 do redis.call('PERSIST', KEYS[number]) end
+end
+return {0, last, now, expires, user, head[8]}
+"""
+)
+
+READ = Script(
+    """
+-- KEYS: head, log. ARGV: first, last, how many events at most, about how many bytes at most.
+-- Returns nothing, or: created, version, number of the first event returned, events.
+local head = redis.call('HMGET', KEYS[1], 'v', 'f', 'c')
+if not head[1] then return {} end
+local kept_first, version = tonumber(head[2]), tonumber(head[1])
+local first = math.max(tonumber(ARGV[1]), kept_first)
+local last = math.min(tonumber(ARGV[2]), version, first + tonumber(ARGV[3]) - 1)
+local texts, bytes, step = {}, 0, 32
+while first + #texts <= last and bytes < tonumber(ARGV[4]) do
+  local from = first + #texts - kept_first
+  local chunk = redis.call('LRANGE', KEYS[2], from, math.min(from + step - 1, last - kept_first))
+  if #chunk == 0 then break end
+  for _, text in ipairs(chunk) do
+    texts[#texts + 1] = text
+    bytes = bytes + #text
+  end
+end
+return {head[3], version, first, texts}
+"""
+)
+
+TRUNCATE = Script(
+    """
+-- KEYS: head, log, batches. ARGV: before. Returns how many events were erased.
+local head = redis.call('HMGET', KEYS[1], 'v', 'f')
+if not head[1] then return 0 end
+local first = tonumber(head[2])
+local erased = math.min(tonumber(ARGV[1]) - 1, tonumber(head[1])) - first + 1
+if erased <= 0 then return 0 end
+local function whole(number) return string.format('%.0f', number) end
+redis.call('LTRIM', KEYS[2], whole(erased), -1)
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. whole(first + erased))
+redis.call('HSET', KEYS[1], 'f', whole(first + erased))
+return erased
+"""
+)
+
+DELETE = Script(
+    _CLOCK
+    + """
+-- KEYS: head, log, batches; on one server also recent, expiring. ARGV: id, prefix of users' keys.
+-- Returns: whether anything was there, its user or nothing, the time.
+local user = redis.call('HGET', KEYS[1], 'user')
+local there = redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+if KEYS[4] then
+  redis.call('ZREM', KEYS[4], ARGV[1])
+  redis.call('ZREM', KEYS[5], ARGV[1])
+  if user then redis.call('ZREM', ARGV[2] .. user, ARGV[1]) end
+end
+return {there, user, now}
+"""
+)
+
+REMEMBER = Script(
+    _CLOCK
+    + _INDEX
+    + """
+-- KEYS: recent, expiring. ARGV: id, updated, expiry in ms or ''.
+if later(KEYS[1], ARGV[1], ARGV[2]) then
+  remember(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3] ~= '' and ARGV[3], true)
+end
+return 1
+"""
+)
+
+REMEMBER_USER = Script(
+    _CLOCK
+    + _INDEX
+    + """
+-- KEYS: a user's index. ARGV: id, updated, expiry in ms or ''.
+if later(KEYS[1], ARGV[1], ARGV[2]) then
+  remember_user(KEYS[1], ARGV[1], ARGV[2], ARGV[3] ~= '' and math.max(1, tonumber(ARGV[3]) - now_ms))
+end
+return 1
+"""
+)
+
+FORGET = Script(
+    """
+-- KEYS: an index, and others of the same members. ARGV: id, time, id, time...
+-- Removes each id that was not written again since its time.
+for number = 1, #ARGV, 2 do
+  local standing = redis.call('ZSCORE', KEYS[1], ARGV[number])
+  if standing and tonumber(standing) <= tonumber(ARGV[number + 1]) then
+    for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[number]) end
+  end
+end
+return 1
+"""
+)
+
+PRUNE = Script(
+    _CLOCK
+    + """
+-- KEYS: recent, expiring. Removes up to 1000 that expired. Returns: how many, how many are left in recent.
+local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ms(now_ms), 'LIMIT', 0, 1000)
+for _, member in ipairs(gone) do
+  redis.call('ZREM', KEYS[1], member)
+  redis.call('ZREM', KEYS[2], member)
+end
+return {#gone, redis.call('ZCARD', KEYS[1])}
+"""
+)
