@@ -2,16 +2,19 @@
 
 | key | type | what |
 |---|---|---|
-| `NS:{ID}:head` | hash | the head: v(ersion), f(irst), s(ession), sf (its first), c(reated), u(pdated), user, x (expiry, ms) |
+| `NS:{ID}:head` | hash | the head, and the batches, see below |
 | `NS:{ID}:log` | list | the JSON text of every event that is kept, oldest first |
-| `NS:{ID}:batches` | sorted set | the id of every batch; its score is the sequence number it begins with |
 | `NS:recent:{N}` | sorted set | conversations by the time of their last append |
 | `NS:expiring:{N}` | sorted set | conversations by the time they expire, in ms; only those that will |
 | `NS:user:USER` | sorted set | the conversations of a user by the time of their last append |
 
 NS is `holdfast`, or `PREFIX:holdfast`. The braces are a hash tag: in a cluster, what stands between the first two
-decides where a key lives, so that the three keys of one conversation are together. ID is the conversation's id with
+decides where a key lives, so that both keys of a conversation are together. ID is the conversation's id with
 braces and `%` escaped as in a URL. N is 0 on one server; a cluster spreads the two indexes over `SHARDS`.
+
+Fields of the head: `v` version, `f` number of the oldest event that is kept, `s` sessions begun, `sf` number of the event
+the last of them begins with, `c` and `u` seconds of the first and the latest append, `user` if there is one, `x` the
+millisecond it expires at if it does, and `b:BATCH` for each batch, with the numbers of its first and last event.
 """
 
 from __future__ import annotations
@@ -69,10 +72,10 @@ class Keys:
         self.shards = [self._shard(number) for number in range(shards)]
         """The two indexes, by time and by expiry, of each shard."""
 
-    def conversation(self, conversation: str) -> tuple[bytes, bytes, bytes]:
-        """Head, log and batches."""
+    def conversation(self, conversation: str) -> tuple[bytes, bytes]:
+        """Head and log."""
         stem = to_bytes(f"{self._namespace}:{{{escape(conversation)}}}:")
-        return stem + b"head", stem + b"log", stem + b"batches"
+        return stem + b"head", stem + b"log"
 
     def conversation_of(self, head: bytes) -> str:
         """The id of the conversation a head's key belongs to."""

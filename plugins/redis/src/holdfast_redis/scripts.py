@@ -60,61 +60,59 @@ APPEND = Script(
     _CLOCK
     + _INDEX
     + """
--- KEYS: head, log, batches; on one server also recent, expiring.
--- ARGV: expected, batch id, ttl in ms or '', sessions begun, offset of the last of them, '1' to write even if the batch
---   stands already, id, prefix of users' keys, '1' if a user is given, user, event...
+-- KEYS: head, log; on one server also recent, expiring.
+-- ARGV: expected, field of the batch, ttl in ms or '', sessions begun, offset of the last of them, '1' to write even if
+--   the batch stands already, id, prefix of users' keys, '1' if a user is given, user, event...
 -- Returns: outcome, version, updated, expiry in ms or nothing, user or nothing, the user before or nothing.
-local head = redis.call('HMGET', KEYS[1], 'v', 'f', 's', 'sf', 'c', 'u', 'x', 'user')
-local version, first = tonumber(head[1] or 0), tonumber(head[2] or 1)
-local expected = tonumber(ARGV[1])
-local earlier = redis.call('ZSCORE', KEYS[3], ARGV[2])
-if redis.call('LLEN', KEYS[2]) ~= version - first + 1 or (earlier and not head[1]) then
-  return {3, version, false, false, false, false}
-end
-if earlier then
-  earlier = tonumber(earlier)
-  if expected ~= -1 and expected ~= earlier - 1 then return {2, version, false, false, false, false} end
-  local behind = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. ms(earlier), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  local last = behind[2] and tonumber(behind[2]) - 1 or version
+local head = redis.call('HMGET', KEYS[1], 'v', 'f', 's', 'sf', 'u', 'x', 'user', ARGV[2])
+local expected, version, first = tonumber(ARGV[1]), 0, 1
+if head[1] then version, first = tonumber(head[1]), tonumber(head[2]) end
+if head[8] then
+  local begins, ends = string.match(head[8], '^(%d+) (%d+)$')
+  if expected ~= -1 and expected ~= begins - 1 then return {2, version, false, false, false, false} end
   -- WAIT and WAITAOF wait for what this connection wrote last, so it must have written something.
   if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'v', head[1]) end
-  return {1, last, head[6], head[7], head[8], head[8]}
+  return {1, tonumber(ends), head[5], head[6], head[7], head[7]}
 end
 if expected ~= -1 and expected ~= version then return {2, version, false, false, false, false} end
 
-local member, ttl, expires = ARGV[7], tonumber(ARGV[3]), false
-if ttl then expires = ms(now_ms + ttl) end
-local user = head[8]
+local member, user, expires = ARGV[7], head[7], false
+local begun, size = tonumber(ARGV[4]), #ARGV - 10
+local last = version + size
+if ARGV[3] ~= '' then expires = ms(now_ms + ARGV[3]) end
 if ARGV[9] == '1' then user = ARGV[10] end
 
--- The indexes come first: what is left of them if a later step is not permitted does no harm.
-if KEYS[4] then
-  remember(KEYS[4], KEYS[5], member, now, expires, head[7])
-  if user then remember_user(ARGV[8] .. user, member, now, ttl) end
-  if head[8] and head[8] ~= user then redis.call('ZREM', ARGV[8] .. head[8], member) end
+-- The indexes come first: what is left of them if a later step is refused does no harm.
+if KEYS[3] then
+  remember(KEYS[3], KEYS[4], member, now, expires, head[6])
+  if user then remember_user(ARGV[8] .. user, member, now, tonumber(ARGV[3])) end
+  if head[7] and head[7] ~= user then redis.call('ZREM', ARGV[8] .. head[7], member) end
 end
+local length
 for from = 11, #ARGV, 4000 do
-  redis.call('RPUSH', KEYS[2], unpack(ARGV, from, math.min(from + 3999, #ARGV)))
+  length = redis.call('RPUSH', KEYS[2], unpack(ARGV, from, math.min(from + 3999, #ARGV)))
 end
-redis.call('ZADD', KEYS[3], ms(version + 1), ARGV[2])
-local begun, last = tonumber(ARGV[4]), version + #ARGV - 10
-local fields = {'v', ms(last), 'u', now}
+if length ~= last - first + 1 then
+  redis.call('LTRIM', KEYS[2], 0, -1 - size)
+  return {3, version, false, false, false, false}
+end
+local fields = {'v', ms(last), 'u', now, ARGV[2], ms(version + 1) .. ' ' .. ms(last)}
 local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
 if not head[1] then set('f', '1'); set('c', now) end
 if begun > 0 or not head[1] then
-  set('s', ms(tonumber(head[3] or 0) + begun))
-  set('sf', begun > 0 and ms(version + 1 + tonumber(ARGV[5])) or '1')
+  set('s', ms((head[3] or 0) + begun))
+  set('sf', begun > 0 and ms(version + 1 + ARGV[5]) or '1')
 end
-if user and user ~= head[8] then set('user', user) end
+if user ~= head[7] then set('user', user) end
 if expires then set('x', expires) end
 redis.call('HSET', KEYS[1], unpack(fields))
 if expires then
-  for number = 1, 3 do redis.call('PEXPIREAT', KEYS[number], expires) end
-elseif head[7] then
+  for number = 1, 2 do redis.call('PEXPIREAT', KEYS[number], expires) end
+elseif head[6] then
   redis.call('HDEL', KEYS[1], 'x')
-  for number = 1, 3 do redis.call('PERSIST', KEYS[number]) end
+  for number = 1, 2 do redis.call('PERSIST', KEYS[number]) end
 end
-return {0, last, now, expires, user, head[8]}
+return {0, last, now, expires, user, head[7]}
 """
 )
 
@@ -143,7 +141,7 @@ return {head[3], version, first, texts}
 
 TRUNCATE = Script(
     """
--- KEYS: head, log, batches. ARGV: before. Returns how many events were erased.
+-- KEYS: head, log. ARGV: before. Returns how many events were erased; a batch that lost its first is forgotten.
 local head = redis.call('HMGET', KEYS[1], 'v', 'f')
 if not head[1] then return 0 end
 local first = tonumber(head[2])
@@ -151,8 +149,13 @@ local erased = math.min(tonumber(ARGV[1]) - 1, tonumber(head[1])) - first + 1
 if erased <= 0 then return 0 end
 local function whole(number) return string.format('%.0f', number) end
 redis.call('LTRIM', KEYS[2], whole(erased), -1)
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. whole(first + erased))
 redis.call('HSET', KEYS[1], 'f', whole(first + erased))
+local fields = redis.call('HGETALL', KEYS[1])
+for number = 1, #fields, 2 do
+  if string.sub(fields[number], 1, 2) == 'b:' and tonumber(string.match(fields[number + 1], '^%d+')) < first + erased then
+    redis.call('HDEL', KEYS[1], fields[number])
+  end
+end
 return erased
 """
 )
@@ -160,13 +163,13 @@ return erased
 DELETE = Script(
     _CLOCK
     + """
--- KEYS: head, log, batches; on one server also recent, expiring. ARGV: id, prefix of users' keys.
+-- KEYS: head, log; on one server also recent, expiring. ARGV: id, prefix of users' keys.
 -- Returns: whether anything was there, its user or nothing, the time.
 local user = redis.call('HGET', KEYS[1], 'user')
-local there = redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
-if KEYS[4] then
+local there = redis.call('UNLINK', KEYS[1], KEYS[2])
+if KEYS[3] then
+  redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZREM', KEYS[4], ARGV[1])
-  redis.call('ZREM', KEYS[5], ARGV[1])
   if user then redis.call('ZREM', ARGV[2] .. user, ARGV[1]) end
 end
 return {there, user, now}

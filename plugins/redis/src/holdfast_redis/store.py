@@ -40,7 +40,7 @@ class RedisTrackerStore(TrackerStore):
             APPEND,
             self._all_keys(conversation, member),
             expected,
-            batch_id,
+            f"b:{batch_id}",
             self._ttl,
             len(starts),
             starts[-1] if starts else 0,
@@ -69,7 +69,7 @@ class RedisTrackerStore(TrackerStore):
         return to_head(conversation, fields)
 
     def read(self, conversation: str, first: int, last: int) -> Iterator[tuple[int, str]]:
-        keys = self._keys.conversation(conversation)[:2]
+        keys = self._keys.conversation(conversation)
         created = None
         while first <= last:
             answer = self._client.run(READ, keys, first, last, _READ_EVENTS, _READ_BYTES)
