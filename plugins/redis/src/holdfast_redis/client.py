@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from redis import Redis, RedisCluster
@@ -43,7 +44,10 @@ class Client:
     def _forget(self) -> None:
         self._redis: AnyRedis | None = None
         self._opening = threading.Lock()
-        self._free = threading.BoundedSemaphore(self._config.pool_size)
+        # A semaphore, but implemented in C.
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self._config.pool_size):
+            self._free.put(None)
 
     @contextmanager
     def speaking(self) -> Iterator[AnyRedis]:
@@ -54,11 +58,13 @@ class Client:
             BackendError: anything else it refuses.
         """
         free = self._free
-        if not free.acquire(timeout=self._config.socket_timeout):
+        try:
+            free.get(timeout=self._config.socket_timeout)
+        except Empty:
             raise UnavailableError(
                 f"tracker store 'redis': {self._where}: all {self._config.pool_size} connections stayed busy; "
                 "raise 'pool_size'"
-            )
+            ) from None
         try:
             yield self._connected()
         except (RedisError, RedisClusterException, OSError) as error:
@@ -66,21 +72,21 @@ class Client:
             hidden = any(secret in str(error) for secret in self._secrets)
             raise failure from (None if hidden else error)
         finally:
-            free.release()
+            free.put(None)
 
-    def run(self, script: Script, keys: Sequence[bytes | str], *values: Value) -> Any:
+    def run(self, script: Script, keys: Sequence[bytes | str], values: Sequence[Value]) -> Any:
         """Run a script, in one round trip if the server knows it."""
         with self.speaking() as redis:
             return _run(redis, script, keys, values)
 
-    def run_durably(self, script: Script, keys: Sequence[bytes | str], *values: Value) -> Any:
+    def run_durably(self, script: Script, keys: Sequence[bytes | str], values: Sequence[Value]) -> Any:
         """Run a script that writes, and wait for the durability the config asks for, in the same round trip.
 
         Raises:
             UnavailableError: also when the write was done, but not confirmed in time.
         """
         if self._config.durability == "none":
-            return self.run(script, keys, *values)
+            return self.run(script, keys, values)
         with self.speaking() as redis:
             node = redis if isinstance(redis, Redis) else _node(redis, keys[0])
             answer, confirmed = self._run_and_wait(node, script.sha, script, keys, values)

@@ -49,20 +49,24 @@ class Index:
         self._client = client
         self._keys = keys
 
-    def remember(self, member: bytes, updated: bytes, expires: bytes | None, user: bytes | None) -> None:
-        """Note when a conversation was updated, when it expires and whose it is."""
+    def remember(
+        self, member: bytes, updated: bytes, expires: bytes | None, user: bytes | None, user_before: bytes | None
+    ) -> None:
+        """Note when a conversation was updated, when it expires, whose it is and whose it was."""
         values = (member, updated, expires or b"")
-        self._client.run(REMEMBER, self._keys.shard(member), *values)
+        self._client.run(REMEMBER, self._keys.shard(member), values)
         if user is not None:
-            self._client.run(REMEMBER_USER, [self._keys.user(user)], *values)
+            self._client.run(REMEMBER_USER, [self._keys.user(user)], values)
+        if user_before is not None and user_before != user:
+            self.forget_user(member, user_before, updated)
 
     def forget(self, member: bytes, since: bytes) -> None:
         """Drop a conversation, unless it was written to after `since`."""
-        self._client.run(FORGET, self._keys.shard(member), member, since)
+        self._client.run(FORGET, self._keys.shard(member), [member, since])
 
     def forget_user(self, member: bytes, user: bytes, since: bytes) -> None:
         """Drop a conversation of a user, unless it was written to after `since`."""
-        self._client.run(FORGET, [self._keys.user(user)], member, since)
+        self._client.run(FORGET, [self._keys.user(user)], [member, since])
 
     def count(self) -> int:
         """How many conversations there are; the expired ones are dropped first."""
@@ -71,7 +75,7 @@ class Index:
             gone = 1
             left = 0
             while gone:
-                gone, left = self._client.run(PRUNE, shard)
+                gone, left = self._client.run(PRUNE, shard, [])
             total += left
         return total
 
@@ -105,7 +109,7 @@ class Index:
                     return count
                 updated, expires, user = redis.execute_command("HMGET", key, "u", "x", "user")
             if updated is not None:
-                self.remember(to_bytes(self._keys.conversation_of(key)), updated, expires, user)
+                self.remember(to_bytes(self._keys.conversation_of(key)), updated, expires, user, None)
                 count += 1
 
     def _live(
@@ -171,4 +175,4 @@ class Index:
             return
         values = [value for time, member in gone for value in (member, repr(time))]
         for index in indexes:  # each has some of them, and passes over the others
-            self._client.run(FORGET, index, *values)
+            self._client.run(FORGET, index, values)

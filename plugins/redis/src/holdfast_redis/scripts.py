@@ -1,7 +1,7 @@
 """The scripts that run inside the server, each as one atomic step.
 
-Numbers that may be fractions cross as text, since Lua would shorten them. A script writes nothing before it has read
-everything it depends on: an error half way would not be undone.
+Times cross as text, since Lua would shorten them; all other numbers are whole and small enough. A script writes nothing
+before it has read everything it depends on: an error half way would not be undone.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from hashlib import sha1
 
 _CLOCK = """
 local clock = redis.call('TIME')
-local now = clock[1] .. '.' .. string.rep('0', 6 - #clock[2]) .. clock[2]
-local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-local function ms(number) return string.format('%.0f', number) end
+local now = string.format('%s.%06d', clock[1], clock[2])
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
 _INDEX = """
@@ -21,24 +20,19 @@ local function later(key, member, time)
   local standing = redis.call('ZSCORE', key, member)
   return not standing or tonumber(standing) <= tonumber(time)
 end
-local function remember(recent, expiring, member, updated, expires, could_expire)
-  redis.call('ZADD', recent, updated, member)
-  if expires then
-    redis.call('ZADD', expiring, expires, member)
-    -- Whoever writes takes a few of the expired along, so that they never pile up.
-    for _, gone in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', '(' .. ms(now_ms), 'LIMIT', 0, 4)) do
-      redis.call('ZREM', recent, gone)
-      redis.call('ZREM', expiring, gone)
-    end
-  elseif could_expire then
-    redis.call('ZREM', expiring, member)
+local function remember_expiry(recent, expiring, member, expires)
+  redis.call('ZADD', expiring, expires, member)
+  -- Whoever writes takes a few of the expired along, so that they never pile up.
+  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', '(' .. now_ms, 'LIMIT', 0, 4)) do
+    redis.call('ZREM', recent, gone)
+    redis.call('ZREM', expiring, gone)
   end
 end
 local function remember_user(key, member, updated, ttl)
   local left = redis.call('PTTL', key)  -- -2: no such key, -1: it stays
   redis.call('ZADD', key, updated, member)
   if ttl then
-    if left == -2 or (left >= 0 and left < ttl) then redis.call('PEXPIRE', key, ms(ttl)) end
+    if left == -2 or (left >= 0 and left < ttl) then redis.call('PEXPIRE', key, ttl) end
   elseif left >= 0 then
     redis.call('PERSIST', key)
   end
@@ -61,47 +55,62 @@ APPEND = Script(
     + _INDEX
     + """
 -- KEYS: head, log; on one server also recent, expiring.
--- ARGV: expected, field of the batch, ttl in ms or '', sessions begun, offset of the last of them, '1' to write even if
---   the batch stands already, id, prefix of users' keys, '1' if a user is given, user, event...
--- Returns: outcome, version, updated, expiry in ms or nothing, user or nothing, the user before or nothing.
+-- ARGV: expected; field of the batch; id; options; then, if the options are not '', prefix of users' keys and user; event...
+-- Options: 'TTL BEGUN OFFSET INSIST USER': ms to live or 0, sessions that begin, offset of the last of them, 1 to write
+--   even if the batch stands already, 1 if a user is given.
+-- Returns the new version if there is nothing else to say, or: outcome, version, updated, expiry in ms or nothing, user
+--   or nothing, the user before or nothing.
 local head = redis.call('HMGET', KEYS[1], 'v', 'f', 's', 'sf', 'u', 'x', 'user', ARGV[2])
 local expected, version, first = tonumber(ARGV[1]), 0, 1
 if head[1] then version, first = tonumber(head[1]), tonumber(head[2]) end
+local ttl, begun, offset, insist, user, skip = 0, 0, 0, '0', head[7], 4
+if ARGV[4] ~= '' then
+  local named
+  ttl, begun, offset, insist, named = string.match(ARGV[4], '^(%d+) (%d+) (%d+) (%d) (%d)$')
+  ttl, begun, offset, skip = tonumber(ttl), tonumber(begun), tonumber(offset), 6
+  if named == '1' then user = ARGV[6] end
+end
+
 if head[8] then
   local begins, ends = string.match(head[8], '^(%d+) (%d+)$')
-  if expected ~= -1 and expected ~= begins - 1 then return {2, version, false, false, false, false} end
+  if expected ~= -1 and expected ~= begins - 1 then return {2, version} end
   -- WAIT and WAITAOF wait for what this connection wrote last, so it must have written something.
-  if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'v', head[1]) end
+  if insist == '1' then redis.call('HSET', KEYS[1], 'v', version) end
   return {1, tonumber(ends), head[5], head[6], head[7], head[7]}
 end
-if expected ~= -1 and expected ~= version then return {2, version, false, false, false, false} end
+if expected ~= -1 and expected ~= version then return {2, version} end
 
-local member, user, expires = ARGV[7], head[7], false
-local begun, size = tonumber(ARGV[4]), #ARGV - 10
-local last = version + size
-if ARGV[3] ~= '' then expires = ms(now_ms + ARGV[3]) end
-if ARGV[9] == '1' then user = ARGV[10] end
+local member, size = ARGV[3], #ARGV - skip
+local last, expires = version + size, ttl > 0 and now_ms + ttl
 
 -- The indexes come first: what is left of them if a later step is refused does no harm.
 if KEYS[3] then
-  remember(KEYS[3], KEYS[4], member, now, expires, head[6])
-  if user then remember_user(ARGV[8] .. user, member, now, tonumber(ARGV[3])) end
-  if head[7] and head[7] ~= user then redis.call('ZREM', ARGV[8] .. head[7], member) end
+  redis.call('ZADD', KEYS[3], now, member)
+  if expires then
+    remember_expiry(KEYS[3], KEYS[4], member, expires)
+  elseif head[6] then
+    redis.call('ZREM', KEYS[4], member)
+  end
+  if user then
+    local users = skip == 6 and ARGV[5] or string.gsub(KEYS[3], 'recent:{0}$', 'user:')
+    remember_user(users .. user, member, now, expires and ttl)
+    if head[7] and head[7] ~= user then redis.call('ZREM', users .. head[7], member) end
+  end
 end
 local length
-for from = 11, #ARGV, 4000 do
+for from = skip + 1, #ARGV, 4000 do
   length = redis.call('RPUSH', KEYS[2], unpack(ARGV, from, math.min(from + 3999, #ARGV)))
 end
 if length ~= last - first + 1 then
   redis.call('LTRIM', KEYS[2], 0, -1 - size)
-  return {3, version, false, false, false, false}
+  return {3, version}
 end
-local fields = {'v', ms(last), 'u', now, ARGV[2], ms(version + 1) .. ' ' .. ms(last)}
+local fields = {'v', last, 'u', now, ARGV[2], version + 1 .. ' ' .. last}
 local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
-if not head[1] then set('f', '1'); set('c', now) end
+if not head[1] then set('f', 1); set('c', now) end
 if begun > 0 or not head[1] then
-  set('s', ms((head[3] or 0) + begun))
-  set('sf', begun > 0 and ms(version + 1 + ARGV[5]) or '1')
+  set('s', (head[3] or 0) + begun)
+  set('sf', begun > 0 and version + 1 + offset or 1)
 end
 if user ~= head[7] then set('user', user) end
 if expires then set('x', expires) end
@@ -112,7 +121,8 @@ elseif head[6] then
   redis.call('HDEL', KEYS[1], 'x')
   for number = 1, 2 do redis.call('PERSIST', KEYS[number]) end
 end
-return {0, last, now, expires, user, head[7]}
+if KEYS[3] then return last end
+return {0, last, now, expires and tostring(expires), user, head[7]}
 """
 )
 
@@ -147,9 +157,8 @@ if not head[1] then return 0 end
 local first = tonumber(head[2])
 local erased = math.min(tonumber(ARGV[1]) - 1, tonumber(head[1])) - first + 1
 if erased <= 0 then return 0 end
-local function whole(number) return string.format('%.0f', number) end
-redis.call('LTRIM', KEYS[2], whole(erased), -1)
-redis.call('HSET', KEYS[1], 'f', whole(first + erased))
+redis.call('LTRIM', KEYS[2], erased, -1)
+redis.call('HSET', KEYS[1], 'f', first + erased)
 local fields = redis.call('HGETALL', KEYS[1])
 for number = 1, #fields, 2 do
   if string.sub(fields[number], 1, 2) == 'b:' and tonumber(string.match(fields[number + 1], '^%d+')) < first + erased then
@@ -182,7 +191,12 @@ REMEMBER = Script(
     + """
 -- KEYS: recent, expiring. ARGV: id, updated, expiry in ms or ''.
 if later(KEYS[1], ARGV[1], ARGV[2]) then
-  remember(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3] ~= '' and ARGV[3], true)
+  redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+  if ARGV[3] ~= '' then
+    remember_expiry(KEYS[1], KEYS[2], ARGV[1], ARGV[3])
+  else
+    redis.call('ZREM', KEYS[2], ARGV[1])
+  end
 end
 return 1
 """
@@ -194,7 +208,7 @@ REMEMBER_USER = Script(
     + """
 -- KEYS: a user's index. ARGV: id, updated, expiry in ms or ''.
 if later(KEYS[1], ARGV[1], ARGV[2]) then
-  remember_user(KEYS[1], ARGV[1], ARGV[2], ARGV[3] ~= '' and math.max(1, tonumber(ARGV[3]) - now_ms))
+  remember_user(KEYS[1], ARGV[1], ARGV[2], ARGV[3] ~= '' and math.max(1, ARGV[3] - now_ms))
 end
 return 1
 """
@@ -218,7 +232,7 @@ PRUNE = Script(
     _CLOCK
     + """
 -- KEYS: recent, expiring. Removes up to 1000 that expired. Returns: how many, how many are left in recent.
-local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ms(now_ms), 'LIMIT', 0, 1000)
+local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. now_ms, 'LIMIT', 0, 1000)
 for _, member in ipairs(gone) do
   redis.call('ZREM', KEYS[1], member)
   redis.call('ZREM', KEYS[2], member)

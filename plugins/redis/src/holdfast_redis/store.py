@@ -28,39 +28,37 @@ class RedisTrackerStore(TrackerStore):
         self._keys = Keys(config.key_prefix, SHARDS if self._cluster else 1)
         self._client = Client(config)
         self._index = Index(self._client, self._keys)
-        self._ttl = "" if config.record_exp is None else max(1, round(config.record_exp * 1000))
-        self._insist = "0" if config.durability == "none" else "1"
+        self._ttl = 0 if config.record_exp is None else max(1, round(config.record_exp * 1000))
+        self._insist = int(config.durability != "none")
 
     def append(
         self, conversation: str, events: Sequence[Event], *, expected: int, batch_id: str, user: str | None = None
     ) -> Appended:
         member = to_bytes(conversation)
-        starts = [offset for offset, event in enumerate(events) if event.starts_session]
-        outcome, version, updated, expires, owner, owner_before = self._client.run_durably(
+        answer = self._client.run_durably(
             APPEND,
             self._all_keys(conversation, member),
-            expected,
-            f"b:{batch_id}",
-            self._ttl,
-            len(starts),
-            starts[-1] if starts else 0,
-            self._insist,
-            member,
-            self._keys.user_prefix,
-            "0" if user is None else "1",
-            b"" if user is None else to_bytes(user),
-            *[event.json for event in events],
+            [expected, f"b:{batch_id}", member, *self._options(events, user), *[event.json for event in events]],
         )
+        if isinstance(answer, int):
+            return Appended(answer)
+        outcome, version, *noted = answer
         if outcome == REFUSED:
             raise refusal(conversation, expected, version)
         if outcome == DAMAGED:
             raise _damaged(conversation)
         if self._cluster:
             # Also for a batch that stands already: the first try may have been lost between the two.
-            self._index.remember(member, updated, expires, owner)
-            if owner_before is not None and owner_before != owner:
-                self._index.forget_user(member, owner_before, updated)
+            self._index.remember(member, *noted)
         return Appended(version, duplicate=outcome == DUPLICATE)
+
+    def _options(self, events: Sequence[Event], user: str | None) -> tuple[bytes | str, ...]:
+        """What APPEND must know beside the usual."""
+        starts = [offset for offset, event in enumerate(events) if event.starts_session]
+        if not starts and user is None and not self._ttl and not self._insist:
+            return ("",)
+        options = (self._ttl, len(starts), starts[-1] if starts else 0, self._insist, int(user is not None))
+        return " ".join(map(str, options)), self._keys.user_prefix, b"" if user is None else to_bytes(user)
 
     def head(self, conversation: str) -> Head | None:
         key = self._keys.conversation(conversation)[0]
@@ -72,7 +70,7 @@ class RedisTrackerStore(TrackerStore):
         keys = self._keys.conversation(conversation)
         created = None
         while first <= last:
-            answer = self._client.run(READ, keys, first, last, _READ_EVENTS, _READ_BYTES)
+            answer = self._client.run(READ, keys, [first, last, _READ_EVENTS, _READ_BYTES])
             if not answer or created not in (None, answer[0]):  # deleted, or deleted and begun again
                 return
             created, version, first, texts = answer
@@ -106,7 +104,7 @@ class RedisTrackerStore(TrackerStore):
                 updated, owner = redis.execute_command("HMGET", keys[0], "u", "user")
             if updated is not None and owner is not None:
                 self._index.forget_user(member, owner, updated)
-        there, owner, now = self._client.run_durably(DELETE, keys, member, self._keys.user_prefix)
+        there, owner, now = self._client.run_durably(DELETE, keys, [member, self._keys.user_prefix])
         if self._cluster:
             if owner is not None:
                 self._index.forget_user(member, owner, now)
@@ -114,7 +112,7 @@ class RedisTrackerStore(TrackerStore):
         return bool(there)
 
     def truncate(self, conversation: str, before: int) -> int:
-        return int(self._client.run_durably(TRUNCATE, self._keys.conversation(conversation), before))
+        return int(self._client.run_durably(TRUNCATE, self._keys.conversation(conversation), [before]))
 
     def reindex(self) -> int:
         """Enter every stored conversation in the indexes that `list` reads, and return how many there are.
