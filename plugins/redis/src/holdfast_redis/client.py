@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
-from redis.exceptions import MovedError, NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import AskError, NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from holdfast.errors import BackendError, UnavailableError
 from holdfast_redis.config import RedisConfig
-from holdfast_redis.failure import wrapped
+from holdfast_redis.failure import shown, wrapped
 from holdfast_redis.scripts import Script
 
-AnyRedis = Redis | RedisCluster
+T = TypeVar("T")
+# redis-py annotates its clients differently from version to version, so they are not typed here.
+AnyRedis = Any
 Value = bytes | str | int | float
 
 
@@ -42,16 +43,15 @@ class Client:
         _opened.add(self)
 
     def _forget(self) -> None:
-        self._redis: AnyRedis | None = None
+        self._redis: AnyRedis = None
         self._opening = threading.Lock()
         # A semaphore, but implemented in C.
         self._free: SimpleQueue[None] = SimpleQueue()
         for _ in range(self._config.pool_size):
             self._free.put(None)
 
-    @contextmanager
-    def speaking(self) -> Iterator[AnyRedis]:
-        """A client to use for one exchange; what goes wrong in it becomes an error of holdfast.
+    def speak(self, exchange: Callable[[AnyRedis], T]) -> T:
+        """Do one exchange with the servers; what goes wrong in it becomes an error of holdfast.
 
         Raises:
             UnavailableError: the server cannot be reached, is busy or does not answer in time.
@@ -66,18 +66,22 @@ class Client:
                 "raise 'pool_size'"
             ) from None
         try:
-            yield self._connected()
+            return exchange(self._connected())
         except (RedisError, RedisClusterException, OSError) as error:
-            failure = wrapped(error, self._where, self._secrets)
-            hidden = any(secret in str(error) for secret in self._secrets)
-            raise failure from (None if hidden else error)
+            raise wrapped(error, self._where, self._secrets, tls=self._config.use_ssl) from shown(error, self._secrets)
         finally:
             free.put(None)
 
     def run(self, script: Script, keys: Sequence[bytes | str], values: Sequence[Value]) -> Any:
         """Run a script, in one round trip if the server knows it."""
-        with self.speaking() as redis:
-            return _run(redis, script, keys, values)
+
+        def exchange(redis: AnyRedis) -> Any:
+            try:
+                return redis.execute_command("EVALSHA", script.sha, len(keys), *keys, *values)
+            except NoScriptError:
+                return redis.execute_command("EVAL", script.text, len(keys), *keys, *values)
+
+        return self.speak(exchange)
 
     def run_durably(self, script: Script, keys: Sequence[bytes | str], values: Sequence[Value]) -> Any:
         """Run a script that writes, and wait for the durability the config asks for, in the same round trip.
@@ -87,21 +91,26 @@ class Client:
         """
         if self._config.durability == "none":
             return self.run(script, keys, values)
-        with self.speaking() as redis:
-            node = redis if isinstance(redis, Redis) else _node(redis, keys[0])
-            answer, confirmed = self._run_and_wait(node, script.sha, script, keys, values)
-            if isinstance(answer, NoScriptError):
-                answer, confirmed = self._run_and_wait(node, None, script, keys, values)
-            if isinstance(answer, MovedError) and isinstance(redis, RedisCluster):
-                redis.nodes_manager.initialize()
-                raise UnavailableError(f"tracker store 'redis': {self._where}: the keys are moving to another node")
-            if isinstance(answer, Exception):
-                raise answer
-            self._check(confirmed)
-            return answer
+        return self.speak(lambda redis: self._run_confirmed(redis, script, keys, values))
+
+    def _run_confirmed(
+        self, redis: AnyRedis, script: Script, keys: Sequence[bytes | str], values: Sequence[Value]
+    ) -> Any:
+        # What is waited for is what this very connection wrote, so in a cluster it takes one to the right node.
+        node = redis if isinstance(redis, Redis) else _node(redis, keys[0])
+        answer, confirmed = self._run_and_wait(node, script.sha, script, keys, values)
+        if isinstance(answer, NoScriptError):
+            answer, confirmed = self._run_and_wait(node, None, script, keys, values)
+        if isinstance(answer, AskError) and isinstance(redis, RedisCluster):
+            redis.nodes_manager.initialize()
+            raise UnavailableError(f"tracker store 'redis': {self._where}: the keys are moving to another node")
+        if isinstance(answer, Exception):
+            raise answer
+        self._check(confirmed)
+        return answer
 
     def _run_and_wait(
-        self, node: Redis, sha: str | None, script: Script, keys: Sequence[bytes | str], values: Sequence[Value]
+        self, node: AnyRedis, sha: str | None, script: Script, keys: Sequence[bytes | str], values: Sequence[Value]
     ) -> tuple[Any, Any]:
         milliseconds = int(self._config.durability_timeout * 1000)
         with node.pipeline(transaction=False) as pipeline:
@@ -147,14 +156,7 @@ class Client:
         return redis
 
 
-def _run(redis: AnyRedis, script: Script, keys: Sequence[bytes | str], values: Sequence[Value]) -> Any:
-    try:
-        return redis.execute_command("EVALSHA", script.sha, len(keys), *keys, *values)
-    except NoScriptError:
-        return redis.execute_command("EVAL", script.text, len(keys), *keys, *values)
-
-
-def _node(cluster: RedisCluster, key: bytes | str) -> Redis:
+def _node(cluster: AnyRedis, key: bytes | str) -> AnyRedis:
     node = cluster.get_node_from_key(key)
     if node is None:
         raise RedisClusterException("no node serves the key's slot")
@@ -179,16 +181,16 @@ def _connect(config: RedisConfig) -> AnyRedis:
             "ssl_ca_certs": config.ssl_ca_certs,
             "ssl_check_hostname": config.ssl_check_hostname,
         }
-    login = {"username": config.username, "password": _reveal(config.password)}
+    login: dict[str, Any] = {"username": config.username, "password": _reveal(config.password)}
     if config.deployment_mode == "cluster":
-        nodes = [ClusterNode(host, port) for host, port in config.addresses()]
+        node_type: Any = ClusterNode
+        nodes = [node_type(host, port) for host, port in config.addresses()]
         return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 1), **common, **login)
     if config.deployment_mode == "sentinel":
         sentinel_login = {"username": config.sentinel_username, "password": _reveal(config.sentinel_password)}
-        sentinel = Sentinel(config.addresses(), sentinel_kwargs={**common, **sentinel_login, "retry": never})
-        master: Redis = sentinel.master_for(
-            config.sentinel_service, db=config.db, retry=never, **common, **login
-        )
+        sentinel_type: Any = Sentinel
+        sentinel = sentinel_type(config.addresses(), sentinel_kwargs={**common, **sentinel_login, "retry": never})
+        master: AnyRedis = sentinel.master_for(config.sentinel_service, db=config.db, retry=never, **common, **login)
         return master
     if config.unix_socket is not None:
         common["unix_socket_path"] = config.unix_socket

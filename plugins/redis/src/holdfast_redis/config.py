@@ -20,9 +20,7 @@ class RedisConfig(BackendConfig):
 
     url: str = Field("localhost", description="Host of the server, a name or an address.")
     port: Port = Field(6379, description="Port of the server.")
-    unix_socket: str | None = Field(
-        None, description="Path of the server's Unix socket, instead of `url` and `port`."
-    )
+    unix_socket: str | None = Field(None, description="Path of the server's Unix socket, instead of `url` and `port`.")
     db: Annotated[int, Field(ge=0)] = Field(0, description="Number of the database; a cluster has only 0.")
     username: str | None = Field(None, description="ACL user to log in as.")
     password: SecretStr | None = Field(None, description="Password to log in with.")
@@ -104,7 +102,9 @@ class RedisConfig(BackendConfig):
         if self.deployment_mode == "sentinel" and not self.endpoints:
             raise ValueError("'deployment_mode: sentinel' needs 'endpoints', the host:port of each Sentinel")
         if self.deployment_mode == "sentinel" and given & {"url", "port"}:
-            raise ValueError("'url' and 'port' must go: under 'deployment_mode: sentinel' the Sentinels name the server")
+            raise ValueError(
+                "'url' and 'port' must go: under 'deployment_mode: sentinel' the Sentinels name the server"
+            )
         if self.deployment_mode == "cluster" and self.db:
             raise ValueError("a cluster has only database 0; remove 'db', and use 'key_prefix' to keep data apart")
         if self.unix_socket is not None and (self.deployment_mode != "standard" or given & {"url", "port"}):
@@ -112,7 +112,9 @@ class RedisConfig(BackendConfig):
         if self.unix_socket is not None and self.use_ssl:
             raise ValueError("a Unix socket does not speak TLS; remove 'use_ssl'")
         if given & _TLS_ONLY and not self.use_ssl:
-            raise ValueError("there is no TLS without 'use_ssl: true', so the keys that begin with ssl_ would do nothing")
+            raise ValueError(
+                "there is no TLS without 'use_ssl: true', so the keys that begin with ssl_ would do nothing"
+            )
         if self.username is not None and self.password is None:
             raise ValueError("'username' needs a 'password'")
         if self.durability != "none" and self.durability_timeout >= self.socket_timeout:

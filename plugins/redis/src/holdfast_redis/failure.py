@@ -34,34 +34,41 @@ ERRORS: dict[type[BaseException], type[BackendError]] = {
 """See `holdfast.Backend.errors`; the order matters."""
 
 _PASSING_CODES = ("NOREPLICAS", "BUSY ", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+_DENIED_INSIDE = ("user executing the script can't", "ACL failure in script")
 _NO_CLUSTER = "cluster mode is not enabled"
 
 
-def wrapped(error: Exception, where: str, secrets: tuple[str, ...]) -> BackendError:
+def wrapped(error: Exception, where: str, secrets: tuple[str, ...], *, tls: bool) -> BackendError:
     """The error to raise from `error`.
 
     Args:
         error: what redis-py raised.
         where: the server, for the message.
         secrets: texts that must not appear, whatever the server says.
+        tls: whether certificates may be what is missing.
     """
     text = str(error)
     for secret in secrets:
         text = text.replace(secret, "…")
-    kind, advice = _kind(error)
+    kind, advice = _kind(error, tls=tls)
     return kind(f"tracker store 'redis': {where}: {text or type(error).__name__}{advice}")
 
 
-def _kind(error: Exception) -> tuple[type[BackendError], str]:
+def shown(error: Exception, secrets: tuple[str, ...]) -> Exception | None:
+    """The error as the cause of another, or nothing if the server repeated a secret in it."""
+    return None if any(secret in str(cause) for cause in _chain(error) for secret in secrets) else error
+
+
+def _kind(error: Exception, *, tls: bool) -> tuple[type[BackendError], str]:
     causes = list(_chain(error))
-    if any(isinstance(cause, sdk.NoPermissionError) for cause in causes):
+    if isinstance(error, sdk.NoPermissionError) or any(text in str(error) for text in _DENIED_INSIDE):
         return BackendError, "; the ACL of 'username' must allow its commands and the keys that begin with 'key_prefix'"
     if any(isinstance(cause, _DENIED) for cause in causes):
         return BackendError, "; check 'username' and 'password'"
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return BackendError, "; set 'ssl_ca_certs' to the certificate of who signed the server's"
-    if any(isinstance(cause, FileNotFoundError) for cause in causes):
-        return BackendError, "; a path in the section does not exist"
+    if tls and any(isinstance(cause, FileNotFoundError) for cause in causes):
+        return BackendError, "; a path of 'ssl_keyfile', 'ssl_certfile' or 'ssl_ca_certs' does not exist"
     if any(_NO_CLUSTER in str(cause).lower() for cause in causes):
         return BackendError, "; this server is no cluster: remove 'deployment_mode: cluster'"
     if isinstance(error, sdk.ClusterCrossSlotError | sdk.MovedError):

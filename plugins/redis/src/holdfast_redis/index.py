@@ -8,14 +8,15 @@ and dropped by whoever lists it, a missing one comes back with the next append o
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from redis import Redis
 
 from holdfast.conversations.cursor import decode_cursor, encode_cursor
 from holdfast.conversations.store import Head, Page
-from holdfast_redis.client import Client
+from holdfast_redis.client import AnyRedis, Client
 from holdfast_redis.keys import Keys, to_bytes, to_text
 from holdfast_redis.scripts import FORGET, PRUNE, REMEMBER, REMEMBER_USER
 
@@ -100,17 +101,13 @@ class Index:
     def rebuild(self) -> int:
         """Enter every conversation that is stored, and return how many there are."""
         count = 0
-        names: Iterator[bytes] | None = None
-        while True:
-            with self._client.speaking() as redis:
-                names = names or redis.scan_iter(match=self._keys.heads, count=1000)
-                key = next(names, None)
-                if key is None:
-                    return count
-                updated, expires, user = redis.execute_command("HMGET", key, "u", "x", "user")
+        names = self._client.speak(lambda redis: redis.scan_iter(match=self._keys.heads, count=1000))
+        while (key := self._client.speak(lambda _: next(names, None))) is not None:
+            updated, expires, user = self._facts(key)
             if updated is not None:
                 self.remember(to_bytes(self._keys.conversation_of(key)), updated, expires, user, None)
                 count += 1
+        return count
 
     def _live(
         self,
@@ -149,8 +146,7 @@ class Index:
         found: list[Place] = []
         start = 0
         while len(found) < wanted:
-            with self._client.speaking() as redis:
-                entries: Any = redis.zrevrangebyscore(key, top, "-inf", start=start, num=wanted, withscores=True)
+            entries = self._client.speak(partial(_entries, key=key, top=top, start=start, count=wanted))
             places = [(float(time), member) for member, time in entries]
             found += [place for place in places if behind is None or place < behind]
             if len(entries) < wanted:
@@ -158,16 +154,21 @@ class Index:
             start += wanted
         return found[:wanted]
 
+    def _facts(self, head: bytes) -> Any:
+        return self._client.speak(lambda redis: redis.hmget(head, ("u", "x", "user")))
+
     def _heads(self, members: Sequence[bytes]) -> list[Head | None]:
         if not members:
             return []
         names = [to_text(member) for member in members]
-        with self._client.speaking() as redis:
-            pipeline: Any = redis.pipeline(transaction=False) if isinstance(redis, Redis) else redis.pipeline()
-            with pipeline:
+
+        def exchange(redis: AnyRedis) -> Any:
+            with redis.pipeline(transaction=False) if isinstance(redis, Redis) else redis.pipeline() as pipeline:
                 for name in names:
                     pipeline.hmget(self._keys.conversation(name)[0], HEAD_FIELDS)
-                rows = pipeline.execute()
+                return pipeline.execute()
+
+        rows = self._client.speak(exchange)
         return [to_head(name, fields) for name, fields in zip(names, rows, strict=True)]
 
     def _drop(self, indexes: Sequence[tuple[bytes | str, ...]], gone: Sequence[Place]) -> None:
@@ -176,3 +177,7 @@ class Index:
         values = [value for time, member in gone for value in (member, repr(time))]
         for index in indexes:  # each has some of them, and passes over the others
             self._client.run(FORGET, index, values)
+
+
+def _entries(redis: AnyRedis, key: bytes | str, top: str, start: int, count: int) -> Any:
+    return redis.zrevrangebyscore(key, top, "-inf", start=start, num=count, withscores=True)

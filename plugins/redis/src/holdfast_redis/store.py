@@ -62,9 +62,7 @@ class RedisTrackerStore(TrackerStore):
 
     def head(self, conversation: str) -> Head | None:
         key = self._keys.conversation(conversation)[0]
-        with self._client.speaking() as redis:
-            fields = redis.execute_command("HMGET", key, *HEAD_FIELDS)
-        return to_head(conversation, fields)
+        return to_head(conversation, self._client.speak(lambda redis: redis.hmget(key, HEAD_FIELDS)))
 
     def read(self, conversation: str, first: int, last: int) -> Iterator[tuple[int, str]]:
         keys = self._keys.conversation(conversation)
@@ -100,8 +98,7 @@ class RedisTrackerStore(TrackerStore):
         keys = self._all_keys(conversation, member)
         if self._cluster:
             # First, while the head still tells whose it is: so a second try after a failure finds it, too.
-            with self._client.speaking() as redis:
-                updated, owner = redis.execute_command("HMGET", keys[0], "u", "user")
+            updated, owner = self._client.speak(lambda redis: redis.hmget(keys[0], ("u", "user")))
             if updated is not None and owner is not None:
                 self._index.forget_user(member, owner, updated)
         there, owner, now = self._client.run_durably(DELETE, keys, [member, self._keys.user_prefix])
