@@ -145,7 +145,7 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against raw drivers; every figure is a ratio of one run (`nox -s bench -- NAME` runs one)."""
-    session.install(*_installable("core", "plugins/sql"))
+    session.install(*_installable("core", "plugins/redis", "plugins/sql"))
     scripts = sorted(ROOT.glob("benchmarks/[!_]*.py"))
     for script in scripts:
         if not session.posargs or script.stem in session.posargs:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-import os
+import random
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -44,7 +46,7 @@ def redis_server(
         server: finds the program.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    port = free_port() if port is None else port
+    port = _low_port() if port is None else port
     defaults = ["--port", str(port), "--bind", HOST, "--dir", str(directory), "--save", "", "--daemonize", "no"]
     command = [server(), *defaults, *options]
     return Process(command, directory, ready=lambda: accepts(ready or port))
@@ -67,7 +69,7 @@ def cluster(directory: Path) -> Iterator[Sequence[int]]:
     with ExitStack() as stack:
         ports = []
         for number in range(3):
-            port = _port_with_bus()
+            port = _low_port()
             options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
             stack.enter_context(redis_server(directory / str(number), *options, port=port))
             ports.append(port)
@@ -125,13 +127,14 @@ def _value(facts: Sequence[str], name: str) -> str:
     return facts[facts.index(name) + 1] if name in facts else ""
 
 
-def _port_with_bus() -> int:
-    # The bus of a cluster's node listens 10000 above it.
+def _low_port() -> int:
+    # Not one of those the system gives to clients: while a server is down, a client that knocks at such a port may get
+    # it for itself, hear its own words, and keep the server out. It also leaves room for a cluster's bus, 10000 above.
     while True:
-        port = free_port()
-        if port < 55000:
+        port = random.randint(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
             return port
-        os.sched_yield()
 
 
 def certificate(directory: Path) -> tuple[Path, Path]:

@@ -222,7 +222,9 @@ def test_large_events_are_read_in_small_portions(plain: Redis, open_store: Open)
 def test_a_batch_is_recognised_anywhere_in_a_long_conversation(open_store: Open) -> None:
     store = open_store()
     for number in range(600):
-        store.append("c", said("a", "b"), expected=2 * number, batch_id=f"{uuid.uuid5(uuid.NAMESPACE_OID, str(number))}")
+        store.append(
+            "c", said("a", "b"), expected=2 * number, batch_id=f"{uuid.uuid5(uuid.NAMESPACE_OID, str(number))}"
+        )
     early = str(uuid.uuid5(uuid.NAMESPACE_OID, "3"))
     assert store.append("c", said("a", "b"), expected=ANY, batch_id=early) == Appended(8, duplicate=True)
     assert store.append("c", said("a", "b"), expected=6, batch_id=early) == Appended(8, duplicate=True)

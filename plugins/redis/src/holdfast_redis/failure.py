@@ -18,6 +18,7 @@ _DENIED = (
 _PASSING = (
     sdk.ConnectionError,
     sdk.TimeoutError,
+    sdk.InvalidResponse,  # the connection is out of step; another will not be
     sdk.ReadOnlyError,  # a master that was just made a replica
     sdk.ClusterError,
     sdk.TryAgainError,
@@ -71,7 +72,7 @@ def _kind(error: Exception, *, tls: bool) -> tuple[type[BackendError], str]:
         return BackendError, "; a path of 'ssl_keyfile', 'ssl_certfile' or 'ssl_ca_certs' does not exist"
     if any(_NO_CLUSTER in str(cause).lower() for cause in causes):
         return BackendError, "; this server is no cluster: remove 'deployment_mode: cluster'"
-    if isinstance(error, sdk.ClusterCrossSlotError | sdk.MovedError):
+    if isinstance(error, sdk.ClusterCrossSlotError | sdk.MovedError) or "CROSSSLOT" in str(error):
         return BackendError, "; this server is part of a cluster: set 'deployment_mode: cluster'"
     if isinstance(error, sdk.OutOfMemoryError):
         return BackendError, "; the server's memory is full: raise 'maxmemory' or set 'record_exp'"
