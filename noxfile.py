@@ -145,7 +145,8 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against raw drivers; every figure is a ratio of one run (`nox -s bench -- NAME` runs one)."""
-    session.install(*_installable("core", "plugins/sql"), *_test_tools(), "pytest")  # servers are started as in tests
+    # Servers are started as in the tests.
+    session.install(*_installable(*DISTRIBUTIONS), *_test_tools(), "pytest")
     scripts = sorted(ROOT.glob("benchmarks/[!_]*.py"))
     for script in scripts:
         if not session.posargs or script.stem in session.posargs:
