@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from pymongo import MongoClient
+
 from servers.mongo import URL, Mongo
 
 _numbers = itertools.count()

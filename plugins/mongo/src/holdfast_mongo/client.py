@@ -189,7 +189,7 @@ def _standing(collection: Collection[Document]) -> list[Document]:
 
 
 def _index(
-    collection: Collection[Document], standing: list[Document], name: str, keys: list[tuple[str, int]], **options: bool
+    collection: Collection[Document], standing: list[Document], name: str, keys: list[tuple[str, int]], **options: Any
 ) -> bool:
     """Whether the index stands, made now or before; a server that cannot make it is worked around, and said so."""
     for index in standing:
@@ -242,7 +242,9 @@ def in_our_words(error: PyMongoError | BSONError, config: MongoConfig) -> Backen
     if is_unavailable(error):
         return UnavailableError(f"{where} is unavailable: {_told(error)}")
     if isinstance(error, OperationFailure) and error.code in _REFUSED:
-        return BackendError(f"{where} refused: {_told(error)}. Check 'username', 'password', 'auth_source' and the user's roles.")
+        return BackendError(
+            f"{where} refused: {_told(error)}. Check 'username', 'password', 'auth_source' and the user's roles."
+        )
     if isinstance(error, DocumentTooLarge):
         return BackendError(f"{where}: a batch is larger than a document can be. Nothing was written.")
     if isinstance(error, DriverConfigurationError):

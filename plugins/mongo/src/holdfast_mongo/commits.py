@@ -51,10 +51,12 @@ class CommitLog:
             if last["_id"]["n"] == 1 or "r" in last or before["v"] == last["_id"]["n"] - 1:
                 return Tail.of(last, root["k"])
             # A writer was stopped before it took this back; a truncation would have marked it before cutting its chain.
-            commits.bulk_write([
-                DeleteMany({"_id.c": conversation, "_id.n": _IS_PROBE}),
-                DeleteOne({"_id": last["_id"], "g": last["g"], "r": {"$exists": False}}),
-            ])
+            commits.bulk_write(
+                [
+                    DeleteMany({"_id.c": conversation, "_id.n": _IS_PROBE}),
+                    DeleteOne({"_id": last["_id"], "g": last["g"], "r": {"$exists": False}}),
+                ]
+            )
 
     def write(self, new: Commits) -> bool:
         """Write commits behind `new.before`; `False` if it is not the end of the conversation, or the batch stands."""
@@ -114,9 +116,9 @@ class CommitLog:
 
     def _take_back(self, documents: list[Document]) -> None:
         # The last first: a probe without its commit would deceive the next writer.
-        self._client.ready().commits.bulk_write([
-            DeleteOne({"_id": document["_id"], "g": document["g"]}) for document in reversed(documents)
-        ])
+        self._client.ready().commits.bulk_write(
+            [DeleteOne({"_id": document["_id"], "g": document["g"]}) for document in reversed(documents)]
+        )
 
     def place_of(self, tail: Tail, batch_id: str) -> int | None:
         """The number of the batch's first event, if the batch stands in the conversation."""
@@ -131,10 +133,12 @@ class CommitLog:
 
     def remove(self, commit: Document) -> None:
         """Remove the remains of a deleted conversation."""
-        self._client.ready().commits.bulk_write([
-            DeleteMany({"_id.c": commit["_id"]["c"], "_id.n": _IS_PROBE, "g": commit["g"]}),
-            DeleteOne({"_id": commit["_id"], "g": commit["g"]}),
-        ])
+        self._client.ready().commits.bulk_write(
+            [
+                DeleteMany({"_id.c": commit["_id"]["c"], "_id.n": _IS_PROBE, "g": commit["g"]}),
+                DeleteOne({"_id": commit["_id"], "g": commit["g"]}),
+            ]
+        )
 
     def read(self, conversation: str, first: int, last: int) -> Iterator[Document]:
         """Yield the commits that hold the events `first` to `last`, with `v`, `e` and the first number to be shown."""
@@ -202,12 +206,14 @@ class CommitLog:
         """From here on there is no such conversation, and nobody can append to it; `False` if there was none."""
         commits = self._client.ready().commits
         while True:
-            root = commits.find_one({"_id": key(conversation, 1)}, _WITHOUT_EVENTS)
-            if root is None:
+            root = self.at(conversation, 1)
+            if root is None or "x" in root:
                 return False
-            if "x" in root:
+            marked = commits.update_one(
+                {"_id": root["_id"], "g": root["g"]}, {"$set": {"g": "", "x": root["g"], "d": 1, "e": []}}
+            )
+            if marked.matched_count:
                 return True
-            commits.update_one({"_id": root["_id"], "g": root["g"]}, {"$set": {"g": "", "x": root["g"], "d": 1, "e": []}})
 
     def deleted_generation(self, conversation: str) -> str | None:
         """The generation that is being deleted, if one is."""
@@ -237,6 +243,6 @@ class CommitLog:
         # w=1: a fail-over that loses the head loses this, which came after it, too.
         opened = self._client.ready()
         commits = opened.commits.with_options(write_concern=opened.heads.write_concern)
-        commits.bulk_write([
-            UpdateOne({"_id": commit["_id"], "g": commit["g"]}, {"$unset": {"d": ""}}) for commit in written
-        ])
+        commits.bulk_write(
+            [UpdateOne({"_id": commit["_id"], "g": commit["g"]}, {"$unset": {"d": ""}}) for commit in written]
+        )

@@ -91,7 +91,9 @@ class MongoConfig(BackendConfig):
     def _check_collection(cls, collection: str) -> str:
         wrong = "$" in collection or "\0" in collection or ".." in collection
         if wrong or not collection or collection.startswith((".", "system.")) or len(collection.encode()) > 120:
-            raise ValueError("must be 1 to 120 bytes without $ and empty parts between dots, and not begin with system.")
+            raise ValueError(
+                "must be 1 to 120 bytes without $ and empty parts between dots, and not begin with system."
+            )
         return collection
 
     @field_validator("write_concern")

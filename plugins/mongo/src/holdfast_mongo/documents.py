@@ -194,6 +194,7 @@ def pack(conversation: str, events: Sequence[Event]) -> list[list[Event]]:
 
 
 def fits_one_document(parts: Sequence[Sequence[Event]]) -> bool:
+    """Whether all parts together are small enough for one document."""
     return sum(_size(event.json) for part in parts for event in part) <= _DOCUMENT
 
 

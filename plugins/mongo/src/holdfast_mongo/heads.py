@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable
 
 from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
-from holdfast import BackendError, Head, Page
+from holdfast import Head, HoldfastError, Page
 from holdfast.conversations.cursor import decode_cursor, encode_cursor
 from holdfast_mongo.client import Client
 from holdfast_mongo.commits import CommitLog
@@ -50,7 +49,7 @@ class Heads:
             for commit in commits:
                 named = {"_id": commit["_id"], "g": commit["g"]}
                 self._pending.setdefault(commit["_id"]["c"], []).append(named)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._closing = False
                 self._thread = threading.Thread(target=self._work, name="holdfast-mongo-heads", daemon=True)
                 self._thread.start()
@@ -80,7 +79,7 @@ class Heads:
             try:
                 for conversation, commits in pending.items():
                     self.settle(conversation, commits)
-            except BackendError as error:
+            except HoldfastError as error:
                 logger.warning("heads of conversations are written when conversations are listed next: %s", error)
 
     def settle_all(self) -> None:
@@ -154,9 +153,7 @@ class Heads:
 
     def truncated(self, tail: Tail, target: int) -> None:
         """Tell the head, if it is written, that events up to `target` are erased."""
-        self._client.ready().heads.update_one(
-            {"_id": tail.conversation, "g": tail.generation}, {"$max": {"k": target}}
-        )
+        self._client.ready().heads.update_one({"_id": tail.conversation, "g": tail.generation}, {"$max": {"k": target}})
 
     def page(self, cursor: str | None, limit: int, user: str | None, updated_before: float | None) -> Page:
         """See `TrackerStore.list`."""
@@ -172,9 +169,7 @@ class Heads:
             wanted["$or"] = [{"u": {"$lt": updated}}, {"_id": {"$lt": conversation}}]
         if bounds:
             wanted["u"] = bounds
-        found = self._client.ready().heads.find(
-            wanted, sort=[("u", DESCENDING), ("_id", DESCENDING)], limit=limit + 1
-        )
+        found = self._client.ready().heads.find(wanted, sort=[("u", DESCENDING), ("_id", DESCENDING)], limit=limit + 1)
         heads = [_head(document) for document in found]
         page = tuple(heads[:limit])
         more = len(heads) > limit

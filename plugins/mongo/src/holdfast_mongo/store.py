@@ -15,7 +15,7 @@ from holdfast.conversations.store import ANY, NEW, Appended, Head, Page, Tracker
 from holdfast_mongo.client import Client
 from holdfast_mongo.commits import CommitLog
 from holdfast_mongo.config import MongoConfig
-from holdfast_mongo.documents import Tail, commits, fits_one_document, key, numbered, pack
+from holdfast_mongo.documents import Tail, commits, fits_one_document, numbered, pack
 from holdfast_mongo.heads import Heads
 
 _TRIES = 100
@@ -97,9 +97,8 @@ class MongoTrackerStore(TrackerStore):
         conversation, slot = tried.conversation, tried.version + 1
         obstacle = self._log.at(conversation, slot)
         tail = self._log.tail(conversation)
-        if tail is None:
-            if self._heads.finish_deletion(conversation):
-                tail = self._log.tail(conversation)
+        if tail is None and self._heads.finish_deletion(conversation):
+            tail = self._log.tail(conversation)
         if tail is None:
             if expected > NEW:
                 raise refusal(conversation, expected, 0)
@@ -150,7 +149,9 @@ class MongoTrackerStore(TrackerStore):
     def delete(self, conversation: str) -> bool:
         self._forget(conversation)
         with self._client.speaking():
-            return self._log.mark_deleted(conversation) and self._heads.finish_deletion(conversation)
+            marked = self._log.mark_deleted(conversation)
+            # Whoever lists meanwhile may finish it; and what another began and did not finish is finished here.
+            return self._heads.finish_deletion(conversation) or marked
 
     def truncate(self, conversation: str, before: int) -> int:
         with self._client.speaking():
