@@ -46,7 +46,12 @@ TRACKER_STORE = Kind(
     hook="holdfast_tracker_store",
     contracts=("holdfast.conversations.store:TrackerStore", "holdfast.conversations.store:AsyncTrackerStore"),
     url_as="host",
-    published={"SQL": "holdfast-sql", "redis": "holdfast-redis"},
+    published={
+        "SQL": "holdfast-sql",
+        "redis": "holdfast-redis",
+        "mongo": "holdfast-mongo",
+        "mongod": "holdfast-mongo",
+    },
 )
 PERSISTOR = Kind(
     section="persistor",
