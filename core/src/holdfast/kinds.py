@@ -46,7 +46,7 @@ TRACKER_STORE = Kind(
     hook="holdfast_tracker_store",
     contracts=("holdfast.conversations.store:TrackerStore", "holdfast.conversations.store:AsyncTrackerStore"),
     url_as="host",
-    published={"SQL": "holdfast-sql"},
+    published={"SQL": "holdfast-sql", "dynamo": "holdfast-dynamo"},
 )
 PERSISTOR = Kind(
     section="persistor",
