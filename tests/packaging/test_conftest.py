@@ -24,7 +24,7 @@ def test_skips_for_another_reason():
 
 @pytest.mark.parametrize(("required", "outcome"), [("", "2 skipped"), ("1", "1 failed, 1 skipped")])
 def test_a_missing_server(tmp_path: Path, required: str, outcome: str) -> None:
-    shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
+    shutil.copy(Path(__file__).parents[2] / "conftest.py", tmp_path)
     (tmp_path / "test_it.py").write_text(TEST)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = server(name): needs it\n")
     env = {**os.environ, "HOLDFAST_REQUIRE_SERVERS": required, "PYTEST_ADDOPTS": ""}

@@ -27,6 +27,7 @@ class InTurn:
 
 class Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # clients keep their connections
+    disable_nagle_algorithm = True  # else every answer waits for an acknowledgement
 
     def log_request(self, *_: object) -> None:
         pass

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import dynamo
 
 from holdfast_dynamo.config import DynamoConfig
 from holdfast_dynamo.store import DynamoTrackerStore
+from servers import dynamo
 
 NUMBERS = itertools.count(1)
 KEYS = {"region": "us-east-1", "aws_access_key_id": "testing", "aws_secret_access_key": "a-secret"}
@@ -42,10 +42,8 @@ def section(dynamo_url: str) -> Iterator[Mapping[str, Any]]:
     yield {"type": "dynamo", "table_name": name, "endpoint_url": dynamo_url, **KEYS}
     store = DynamoTrackerStore(DynamoConfig(table_name=name, endpoint_url=dynamo_url, **KEYS))
     boto = store.client.boto
-    try:
+    with contextlib.suppress(boto.exceptions.ResourceNotFoundException):  # the test did not come so far
         boto.delete_table(TableName=name)
-    except boto.exceptions.ResourceNotFoundException:
-        pass  # the test did not come so far
     store.close()
 
 

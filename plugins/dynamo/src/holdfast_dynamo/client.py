@@ -16,6 +16,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
 
 from holdfast import BackendError, ConfigurationError, UnavailableError
 from holdfast_dynamo.config import DynamoConfig
@@ -120,6 +121,8 @@ class Client:
             raise BackendError(f"{self.where} has no certificate that is trusted here ('verify'): {error}") from error
         except (ConnectingError, HTTPClientError) as error:
             raise UnavailableError(f"{self.where} cannot be reached or does not answer: {error}") from error
+        except ResponseParserError as error:
+            raise UnavailableError(f"{self.where}: {operation}: the answer makes no sense: {error}") from error
         except BotoCoreError as error:
             raise BackendError(f"{self.where}: {operation}: {error}") from error
         return answer
@@ -140,7 +143,7 @@ class Client:
         }
         # A session of its own: boto3's default one is not made for threads.
         try:
-            return boto3.session.Session().client(
+            boto = boto3.session.Session().client(
                 "dynamodb",
                 region_name=config.region,
                 endpoint_url=config.endpoint_url,
@@ -157,6 +160,17 @@ class Client:
             )
         except (BotoCoreError, ValueError) as error:
             raise ConfigurationError(f"tracker_store: boto3 takes no such configuration: {error}") from error
+        boto.meta.events.register("needs-retry.dynamodb", self._see_that_it_is_whole)
+        return boto
+
+    def _see_that_it_is_whole(self, response: Any, **_: Any) -> None:
+        """Refuse an answer that was cut: boto3 would take one without a body for "there is no such item"."""
+        if response is None:
+            return
+        http, _parsed = response
+        announced = http.headers.get("Content-Length")
+        if announced is not None and len(http.content) < int(announced):
+            raise UnavailableError(f"{self.where}: the answer was cut short")
 
     def _refusal(self, operation: str, error: ClientError) -> Exception:
         details: dict[str, Any] = error.response.get("Error", {})
@@ -168,7 +182,7 @@ class Client:
             return self._cancelled(error)
         if code in _PASSING or status >= 500:
             return UnavailableError(f"{self.where}: {operation}: {code}: {message}")
-        if code in _REFUSED:
+        if code in _REFUSED or status in {401, 403}:
             return BackendError(
                 f"{self.where} refuses these credentials ({code}): check them, and that they may use table "
                 f"'{self.config.table_name}' ({operation})"
@@ -182,7 +196,7 @@ class Client:
         return BackendError(f"{self.where}: {operation}: {code}: {message}")
 
     def _cancelled(self, error: ClientError) -> Exception:
-        reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]  # botocore's stubs leave it out
+        reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
         failed = {
             place: reason.get("Item") or {}
             for place, reason in enumerate(reasons)

@@ -60,7 +60,8 @@ class Eraser:
 
         Args:
             partition: of the conversation.
-            first, last: sort keys.
+            first: the first sort key.
+            last: the last sort key.
             keys_only: leave the events out.
             limit: items on a page; 0 leaves it to the service, which stops at 1 MB.
         """
@@ -220,7 +221,7 @@ class Eraser:
     def _transact(self, actions: Iterable[_Action]) -> None:
         rest = iter(actions)
         while some := list(itertools.islice(rest, _AT_ONCE)):
-            self._patiently(lambda some=some: self._client.transact(some))  # type: ignore[misc]  # bound on purpose
+            self._patiently(lambda some=some: self._client.transact(some))
 
     def _mark(self, partition: str, condition: str) -> Item:
         """Mark a head as deleted and take it out of the lists; return what it was."""

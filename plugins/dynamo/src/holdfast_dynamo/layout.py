@@ -74,7 +74,7 @@ def key_text(name: str) -> str:
         encoded = name.encode()
     except UnicodeEncodeError:
         encoded = b""
-    if encoded and len(encoded) <= _LONGEST_KEY or not name:
+    if (encoded and len(encoded) <= _LONGEST_KEY) or not name:
         return f"={name}"
     return f"#{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
 

@@ -34,8 +34,7 @@ class Reader:
             for begin, texts in self._batches(partition, due, last):
                 if begin > due and not self._erased(partition, begin):
                     break
-                for number, text in enumerate(texts[max(0, due - begin) : last - begin + 1], max(begin, due)):
-                    yield number, text
+                yield from enumerate(texts[max(0, due - begin) : last - begin + 1], max(begin, due))
                 due = max(due, begin + len(texts))
                 if due > last:
                     return

@@ -1,4 +1,4 @@
-"""What tests across distributions share."""
+"""What the tests of all distributions share."""
 
 from __future__ import annotations
 
