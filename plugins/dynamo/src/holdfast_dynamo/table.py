@@ -13,6 +13,7 @@ from holdfast_dynamo.layout import BY_RECENCY, BY_USER
 
 _KEYS = ("conversation", "item")
 _INDEXES = {BY_RECENCY: ("shard", "recency"), BY_USER: ("owner", "recency")}
+_USABLE = {"ACTIVE", "UPDATING"}
 _PATIENCE = 60.0
 """Seconds to wait for a table that is being created; AWS takes about ten."""
 
@@ -32,7 +33,8 @@ def prepare(client: Client) -> None:
                 "'create_table: true'"
             )
         _create(client)
-    table = _when_active(client)
+    if table is None or table["TableStatus"] not in _USABLE:
+        table = _when_active(client)
     _check(client, table)
     if client.config.record_exp is not None and create:
         _expire(client)
@@ -74,7 +76,7 @@ def _when_active(client: Client) -> dict[str, Any]:
     deadline = time.monotonic() + _PATIENCE
     while True:
         table = _describe(client)
-        if table is not None and table["TableStatus"] in {"ACTIVE", "UPDATING"}:
+        if table is not None and table["TableStatus"] in _USABLE:
             return table
         if time.monotonic() > deadline:
             raise UnavailableError(f"{client.where}: table '{client.config.table_name}' is not active yet")
