@@ -23,7 +23,7 @@ SDKS = {
     "requests",
     "sqlalchemy",
 }
-BACKENDS = {"holdfast.conversations.memory", "holdfast.models.disk", "holdfast_sql"}
+BACKENDS = {"holdfast.conversations.memory", "holdfast.models.disk", "holdfast_dynamo", "holdfast_sql"}
 
 LIBRARY = "import holdfast, json, sys; print(json.dumps(list(sys.modules)))"
 COMMAND = """

@@ -51,6 +51,7 @@ TRACKER_STORE = Kind(
         "redis": "holdfast-redis",
         "mongo": "holdfast-mongo",
         "mongod": "holdfast-mongo",
+        "dynamo": "holdfast-dynamo",
     },
 )
 PERSISTOR = Kind(
