@@ -185,9 +185,7 @@ def test_a_truncation_that_was_stopped_shows_nothing_and_the_batch_is_forgotten(
     assert [one["e"] for one in written.find(sort=[("v", 1)])][:-1] == [[]] * (written.count_documents({}) - 1)
 
 
-def test_a_truncation_erases_the_texts_it_cuts_out_of_a_batch(
-    open_store: Open, collections: tuple[Any, Any]
-) -> None:
+def test_a_truncation_erases_the_texts_it_cuts_out_of_a_batch(open_store: Open, collections: tuple[Any, Any]) -> None:
     store = open_store()
     store.append("c", said(*"abcdefgh"), expected=NEW, batch_id="1")
     store.append("c", said(*"ijk"), expected=8, batch_id="2")
@@ -288,7 +286,9 @@ def test_pages_keep_apart_conversations_that_were_updated_at_one_moment(
 # Threads and processes
 
 
-def test_deletions_and_appends_at_once_leave_whole_conversations(open_store: Open, collections: tuple[Any, Any]) -> None:
+def test_deletions_and_appends_at_once_leave_whole_conversations(
+    open_store: Open, collections: tuple[Any, Any]
+) -> None:
     stores = [open_store() for _ in range(3)]
     done = threading.Event()
     wrong: list[object] = []

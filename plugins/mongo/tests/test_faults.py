@@ -26,6 +26,7 @@ from holdfast import (
     ConflictError,
     Conversations,
     Event,
+    SlotSet,
     TrackerStore,
     UnavailableError,
     UserUttered,
@@ -48,7 +49,17 @@ def said(*texts: str) -> list[Event]:
 def texts(store: TrackerStore, conversation: str = "c") -> list[str]:
     stored = list(store.read(conversation, 1, 100_000))
     assert [number for number, _ in stored] == list(range(1, len(stored) + 1))
-    return [Event.from_json(text).as_dict()["text"] for _, text in stored]
+    return [event.get("text", event.get("value")) for event in (Event.from_json(text).as_dict() for _, text in stored)]
+
+
+def patiently(operation: Callable[[], Any]) -> Any:
+    """Try again, as the core does; each connection that was cut may cost a try."""
+    for _ in range(10):
+        try:
+            return operation()
+        except UnavailableError:
+            pass
+    return operation()
 
 
 @pytest.fixture
@@ -96,10 +107,9 @@ def test_a_refused_login_says_what_to_check(wire: Wire, open_store: Open) -> Non
 
 
 def test_options_the_driver_refuses_are_an_error_of_the_configuration(open_store: Open, mongo_url: str) -> None:
-    store = open_store(url=f"{mongo_url}?tls=true&tlsCAFile=/nowhere/ca.pem")
-    with pytest.raises((ConfigurationError, BackendError)) as refused:
+    store = open_store(url=f"{mongo_url}?authMechanism=SCRAM-SHA-256")
+    with pytest.raises(ConfigurationError, match="the driver refused the options"):
         store.count()
-    assert "tracker_store" in str(refused.value) or "MongoDB at" in str(refused.value)
     with pytest.raises(ConfigurationError, match="w=0"):
         open_store(url=f"{mongo_url}?w=0").count()
 
@@ -125,19 +135,19 @@ def test_a_server_killed_amid_writes_keeps_what_it_acknowledged_once(mongo_serve
                 else:
                     break
             acknowledged[number].append(f"{number}.{turn}")
-            if done.is_set():
+            if done.wait(0.03):  # FerretDB searches the collection, so a writer in a hurry would starve the others
                 return
 
     with ThreadPoolExecutor(3) as pool:
         writing = [pool.submit(write, number) for number in range(3)]
         try:
             for round_ in (1, 2):
-                while any(len(ours) < 5 * round_ for ours in acknowledged):
+                while any(len(ours) < 3 * round_ for ours in acknowledged):
                     time.sleep(0.01)
                     assert not any(future.done() for future in writing)
                 mongo_server.kill()
                 mongo_server.start()
-            goal = [len(ours) + 5 for ours in acknowledged]
+            goal = [len(ours) + 3 for ours in acknowledged]
             while any(len(ours) < wanted for ours, wanted in zip(acknowledged, goal, strict=True)):
                 time.sleep(0.01)
                 assert not any(future.done() for future in writing)
@@ -177,12 +187,17 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_doubled(mongo_
         store = open_store(url=f"mongodb://{HOST}:{proxy.port}/?retryWrites=false", **QUICK)
         store.append("c", said("a"), expected=NEW, batch_id="1")
         for number, expected in ((2, 1), (3, ANY)):
+            patiently(lambda: store.head("c"))
             proxy.drop_answers = True
             with pytest.raises(UnavailableError):
                 store.append("c", said(f"lost {number}"), expected=expected, batch_id=str(number))
             proxy.drop_answers = False
             proxy.cut()
-            again = store.append("c", said(f"lost {number}"), expected=expected, batch_id=str(number))
+            again = patiently(
+                lambda number=number, expected=expected: store.append(
+                    "c", said(f"lost {number}"), expected=expected, batch_id=str(number)
+                )
+            )
             assert (again.version, again.duplicate) == (number, True)
         assert texts(store) == ["a", "lost 2", "lost 3"]
         store.close()
@@ -246,27 +261,41 @@ def replica_set(mongo_port: int) -> Iterator[Wire]:
         yield wire
 
 
-def large(count: int, size: int = 4_000_000) -> list[Event]:
-    return said(*(chr(ord("a") + number) * size for number in range(count)))
+@pytest.fixture
+def small_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits a thousandth of what they are, for the time of the test."""
+    monkeypatch.setattr("holdfast_mongo.documents.PART", 8_000)
+    monkeypatch.setattr("holdfast_mongo.documents._DOCUMENT", 16_000)
+
+
+def large(count: int, size: int = 3_900) -> list[Event]:
+    return [SlotSet("s", chr(ord("a") + number) * size, timestamp=1.5) for number in range(count)]
 
 
 def test_a_batch_too_large_for_a_document_is_several_in_one_transaction(
-    replica_set: Wire, open_store: Open, collections: tuple[Any, Any]
+    small_documents: None, replica_set: Wire, open_store: Open, collections: tuple[Any, Any]
 ) -> None:
-    store = open_store(url=replica_set.url, socket_timeout=60)
+    store = open_store(url=replica_set.url)
     store.append("c", said("before"), expected=NEW, batch_id="1")
     for expected, duplicate in ((1, False), (1, True), (ANY, True)):
         done = store.append("c", large(5), expected=expected, batch_id="2")
         assert (done.version, done.duplicate) == (6, duplicate)
     assert replica_set.commands.count("commitTransaction") == 1
-    assert replica_set.commands.count("abortTransaction") == 2 - 1
-    assert [len(text) for text in texts(store)] == [6] + [4_000_000] * 5
-    assert [(one["_id"]["n"], one["v"]) for one in collections[0].find(sort=[("v", 1)])] == [(1, 1), (2, 3), (4, 5), (6, 6)]
+    assert replica_set.commands.count("abortTransaction") == 1
+    assert [len(text) for text in texts(store)] == [6] + [3_900] * 5
+    assert [(one["_id"]["n"], one["v"]) for one in collections[0].find(sort=[("v", 1)])] == [
+        (1, 1),
+        (2, 3),
+        (4, 5),
+        (6, 6),
+    ]
     assert store.append("c", said("after"), expected=6, batch_id="3").version == 7
 
 
-def test_a_batch_of_several_documents_is_written_whole_or_not_at_all(replica_set: Wire, open_store: Open) -> None:
-    store, other = open_store(url=replica_set.url, socket_timeout=60), open_store()
+def test_a_batch_of_several_documents_is_written_whole_or_not_at_all(
+    small_documents: None, replica_set: Wire, open_store: Open
+) -> None:
+    store, other = open_store(url=replica_set.url), open_store()
     store.append("c", said("a"), expected=NEW, batch_id="1")
     other.append("c", said("b", "c", "d"), expected=1, batch_id="2")
     with pytest.raises(ConflictError):
@@ -279,7 +308,9 @@ def test_a_batch_of_several_documents_is_written_whole_or_not_at_all(replica_set
     assert other.head("c") is None
 
 
-def test_without_transactions_a_batch_is_refused_when_a_document_cannot_hold_it(open_store: Open) -> None:
+def test_without_transactions_a_batch_is_refused_when_a_document_cannot_hold_it(
+    small_documents: None, open_store: Open
+) -> None:
     store = open_store(socket_timeout=60)
     assert store.append("c", large(3), expected=NEW, batch_id="1").version == 3
     with pytest.raises(BackendError, match=r"no transactions.*Nothing was written.*smaller batches"):

@@ -120,12 +120,9 @@ class CommitLog:
             [DeleteOne({"_id": document["_id"], "g": document["g"]}) for document in reversed(documents)]
         )
 
-    def place_of(self, tail: Tail, batch_id: str) -> int | None:
-        """The number of the batch's first event, if the batch stands in the conversation."""
-        found = self._client.ready().commits.find_one(
-            {"_id.c": tail.conversation, "b": batch_id, "g": tail.generation}, {"_id": 1}
-        )
-        return None if found is None else int(found["_id"]["n"])
+    def batch(self, conversation: str, batch_id: str) -> Document | None:
+        """The commit, of whatever generation, that the batch begins with; without its events."""
+        return self._client.ready().commits.find_one({"_id.c": conversation, "b": batch_id}, _WITHOUT_EVENTS)
 
     def at(self, conversation: str, first: int) -> Document | None:
         """The commit, of whatever generation, that begins with this number; without its events."""

@@ -66,17 +66,18 @@ class MongoConfig(BackendConfig):
             from pymongo.errors import PyMongoError
             from pymongo.uri_parser import parse_uri
 
+            problem = None
             try:
                 parse_uri(url)
+            except OSError:
+                problem = "names a tlsCAFile or tlsCertificateKeyFile that cannot be read"
             except (PyMongoError, ValueError):
-                valid = False
-            else:
-                valid = True
-            if not valid:  # outside of the handler, so that the driver's error, which may quote the URI, is not chained
-                raise ValueError(
+                problem = (
                     "is no MongoDB URI; its form is mongodb://user:password@host:port/?option=value, and in user and "
                     "password the characters : / ? # [ ] @ % are written as %3A %2F %3F %23 %5B %5D %40 %25"
                 )
+            if problem:  # outside of the handler, so that the driver's error, which may quote the URI, is not chained
+                raise ValueError(problem)
         return url
 
     @field_validator("db")

@@ -90,20 +90,29 @@ class MongoTrackerStore(TrackerStore):
 
     def _stands_already(self, tail: Tail, batch_id: str) -> bool:
         """Whether the batch stands in the conversation, where the server does not see to that by itself."""
-        return not self._client.ready().batched and self._log.place_of(tail, batch_id) is not None
+        if self._client.ready().batched:
+            return False
+        batch = self._log.batch(tail.conversation, batch_id)
+        return batch is not None and batch["g"] == tail.generation
 
     def _explain(self, tried: Tail, expected: int, batch_id: str, size: int) -> Appended | None:
         """Why nothing could be written behind `tried`: the batch stands, or a refusal, or `None` to try again."""
-        conversation, slot = tried.conversation, tried.version + 1
-        obstacle = self._log.at(conversation, slot)
+        conversation = tried.conversation
+        obstacle = self._log.at(conversation, tried.version + 1)
+        batch = self._log.batch(conversation, batch_id)
         tail = self._log.tail(conversation)
         if tail is None and self._heads.finish_deletion(conversation):
             tail = self._log.tail(conversation)
+        for found in (obstacle, batch):
+            # It was seen before the tail was, so if it is of another generation, then of one that is gone for good.
+            if found is not None and "x" not in found and (tail is None or found["g"] != tail.generation):
+                self._log.remove(found)
         if tail is None:
             if expected > NEW:
                 raise refusal(conversation, expected, 0)
             return None
-        place = self._log.place_of(tail, batch_id)
+        self._remember(tail)
+        place = batch["_id"]["n"] if batch is not None and batch["g"] == tail.generation else None
         if place is not None and place <= tail.erased:
             self._log.cut(tail, tail.erased)  # somebody was stopped before it forgot the batch
             place = None
@@ -111,8 +120,6 @@ class MongoTrackerStore(TrackerStore):
             return Appended(place - 1 + size, duplicate=True)
         if place is not None or expected not in (ANY, tail.version):
             raise refusal(conversation, expected, tail.version)
-        if obstacle is not None and slot > 1 and obstacle["g"] != tail.generation:
-            self._log.remove(obstacle)  # it was seen before the tail, whose generation is the living one
         return None
 
     def head(self, conversation: str) -> Head | None:
