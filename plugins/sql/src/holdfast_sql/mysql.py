@@ -74,7 +74,7 @@ class MySQL(ServerDialect):
         engine = super().engine_to(url, config)
         # SQLAlchemy ends each use of a connection with a rollback, for which PyMySQL asks the server: a round trip of
         # its own, though nothing can be open. What we begin we end ourselves, or the connection.
-        engine.dialect.do_rollback = lambda dbapi_connection: None  # type: ignore[method-assign]
+        engine.dialect.do_rollback = lambda dbapi_connection: None  # type: ignore[method-assign]  # noqa: ARG005  # its name is given
         return engine
 
     def connect_args(self) -> dict[str, Any]:
