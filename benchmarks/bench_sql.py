@@ -140,7 +140,7 @@ def bench_against_rasa(store: SQLTrackerStore, rounds: int) -> dict[str, float]:
         tracker.add(*TURN)
         conversations.save(tracker)
 
-    ours = milliseconds([clock(turn) for _ in range(min(rounds, 50))])
+    ours = milliseconds([clock(turn) for _ in range(min(rounds, 20))])
     return {"turn_ms": ours, "faster_than_rasa": RASA_TURN / ours}
 
 

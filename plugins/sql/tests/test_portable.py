@@ -78,7 +78,7 @@ def test_oracles_names_fit_30_bytes() -> None:
 def test_sql_server_gets_binary_collations_filtered_indexes_and_no_identity() -> None:
     conversation, _, by_user, event, by_batch = ddl(mssql.dialect())
     assert "conversation NVARCHAR(400) COLLATE Latin1_General_100_BIN2 NOT NULL" in conversation
-    assert "updated DOUBLE PRECISION NOT NULL" in conversation
+    assert "updated FLOAT(53) NOT NULL" in conversation
     assert "data NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL" in event
     assert "IDENTITY" not in event
     assert by_user.endswith("(user_id, updated) WHERE user_id IS NOT NULL")

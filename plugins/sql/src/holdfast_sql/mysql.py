@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, __version__ as sqlalchemy_version, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from holdfast import BackendError, ConfigurationError, UnavailableError
@@ -70,13 +70,12 @@ class MySQL(ServerDialect):
         super().__init__(config)
         self._largest = 0
 
-    def engine_options(self) -> dict[str, Any]:
-        # PyMySQL asks the server to roll back even where nothing can be open.
-        major, minor, patch = (
-            int("".join(filter(str.isdigit, part)) or 0) for part in sqlalchemy_version.split(".")[:3]
-        )
-        able = (major, minor, patch) >= (2, 0, 43)
-        return super().engine_options() | ({"skip_autocommit_rollback": True} if able else {})
+    def engine_to(self, url: Any, config: SQLConfig) -> Engine:
+        engine = super().engine_to(url, config)
+        # SQLAlchemy ends each use of a connection with a rollback, for which PyMySQL asks the server: a round trip of
+        # its own, though nothing can be open. What we begin we end ourselves, or the connection.
+        engine.dialect.do_rollback = lambda dbapi_connection: None  # type: ignore[method-assign]  # noqa: ARG005  # its name is given
+        return engine
 
     def connect_args(self) -> dict[str, Any]:
         config = self.config

@@ -45,7 +45,7 @@ _long = (
     .with_variant(oracle.CLOB(), "oracle")
     .with_variant(mssql.NVARCHAR(None, collation=_BINARY), "mssql")
 )
-_float: Double[Any] = Double().with_variant(oracle.BINARY_DOUBLE(), "oracle")
+_float: Double[Any] = Double().with_variant(oracle.BINARY_DOUBLE(), "oracle").with_variant(mssql.FLOAT(53), "mssql")
 
 conversations = Table(
     "holdfast_conversation",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, bindparam, create_engine, event, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError, TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -23,6 +23,14 @@ from holdfast_sql.schema import VERSION, conversations, events, migrations
 
 FETCH = 500
 """Events that are in memory at once while a conversation is read."""
+
+_PAGE = (
+    select(events.c.seq, events.c.data, conversations.c.created)
+    .join(conversations, conversations.c.conversation == events.c.conversation)
+    .where(events.c.conversation == bindparam("key"), events.c.seq.between(bindparam("first"), bindparam("last")))
+    .order_by(events.c.seq)
+    .limit(FETCH)
+)
 
 _PING_AFTER = 1.0
 """Seconds of idleness after which a connection may have been cut, by a fail-over or a firewall."""
@@ -226,19 +234,12 @@ class ServerDialect(Dialect):
         # Page by page, and no connection is held in between: who reads may write meanwhile, and take his time.
         created = None
         while first <= last:
-            statement = (
-                select(events.c.seq, events.c.data, conversations.c.created)
-                .join(conversations, conversations.c.conversation == events.c.conversation)
-                .where(events.c.conversation == key, events.c.seq.between(first, last))
-                .order_by(events.c.seq)
-                .limit(FETCH)
-            )
             with self.reading(engine) as connection:
-                rows = connection.execute(statement).all()
+                rows = connection.execute(_PAGE, {"key": key, "first": first, "last": last}).all()
             if not rows or (created is not None and rows[0].created != created):
                 return  # erased, or even begun anew, between two pages
-            for row in rows:
-                yield row.seq, row.data
+            for seq, data, _ in rows:
+                yield seq, data
             created, first = rows[0].created, rows[-1].seq + 1
             if len(rows) < FETCH:
                 return

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, bindparam, case, delete, func, or_, select, update
 
 from holdfast import Event
 from holdfast.conversations.cursor import decode_cursor, encode_cursor
@@ -29,6 +29,7 @@ _HEAD = select(
     conversations.c.user_id,
     conversations.c.long_id,
 )
+_HEAD_OF = _HEAD.where(conversations.c.conversation == bindparam("key"))
 
 
 class SQLTrackerStore(TrackerStore):
@@ -54,7 +55,7 @@ class SQLTrackerStore(TrackerStore):
 
     def head(self, conversation: str) -> Head | None:
         with self._dialect.reading(self._ready()) as connection:
-            row = connection.execute(_HEAD.where(conversations.c.conversation == key(conversation))).one_or_none()
+            row = connection.execute(_HEAD_OF, {"key": key(conversation)}).one_or_none()
         return None if row is None else _head(row)
 
     def read(self, conversation: str, first: int, last: int) -> Iterator[tuple[int, str]]:
