@@ -6,6 +6,7 @@ refused indexes, refused logins, failed write concerns, elections, overload.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -53,10 +54,8 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         for end in (self._listener, *self._sockets):
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             end.close()
 
     def _accept(self) -> None:

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener, CommandStartedEvent
-from servers.mongo import URL, Mongo
 
 from holdfast_mongo.config import MongoConfig
 from holdfast_mongo.store import MongoTrackerStore
+from servers.mongo import URL, Mongo
 
 _numbers = itertools.count()
 

@@ -13,10 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from servers.mongo import Mongo
-from servers.mongo_wire import Wire
-from servers.process import HOST, free_port
-from servers.proxy import Proxy
 
 from holdfast import (
     ANY,
@@ -35,6 +31,10 @@ from holdfast import (
 from holdfast_mongo.store import MongoTrackerStore
 from holdfast_testkit import TrackerStoreTests
 from holdfast_testkit.opening import open_store as open_section
+from servers.mongo import Mongo
+from servers.mongo_wire import Wire
+from servers.process import HOST, free_port
+from servers.proxy import Proxy
 
 pytestmark = pytest.mark.server("mongo")
 
@@ -117,6 +117,14 @@ def test_options_the_driver_refuses_are_an_error_of_the_configuration(open_store
 # Killed, paused, cut
 
 
+def acknowledged_by(store: TrackerStore, batch: list[Event], batch_id: str) -> bool:
+    try:
+        store.append("c", batch, expected=ANY, batch_id=batch_id)
+    except BackendError:
+        return False
+    return True
+
+
 def test_a_server_killed_amid_writes_keeps_what_it_acknowledged_once(mongo_server: Mongo, open_store: Open) -> None:
     stores = [open_store(url=mongo_server.url, db="killed", **QUICK) for _ in range(3)]
     stores[0].count()
@@ -126,31 +134,27 @@ def test_a_server_killed_amid_writes_keeps_what_it_acknowledged_once(mongo_serve
     def write(number: int) -> None:
         for turn in itertools.count():
             batch = said(f"{number}.{turn}.a", f"{number}.{turn}.b")
-            while True:
-                try:
-                    stores[number].append("c", batch, expected=ANY, batch_id=f"{number}.{turn}")
-                except BackendError:
-                    if done.wait(0.05):
-                        return
-                else:
-                    break
+            while not acknowledged_by(stores[number], batch, f"{number}.{turn}"):
+                if done.wait(0.05):
+                    return
             acknowledged[number].append(f"{number}.{turn}")
             if done.wait(0.03):  # FerretDB searches the collection, so a writer in a hurry would starve the others
                 return
 
+    def wait_for_more(turns: int) -> None:
+        goals = [len(ours) + turns for ours in acknowledged]
+        while any(len(ours) < goal for ours, goal in zip(acknowledged, goals, strict=True)):
+            time.sleep(0.01)
+            assert not any(future.done() for future in writing)
+
     with ThreadPoolExecutor(3) as pool:
         writing = [pool.submit(write, number) for number in range(3)]
         try:
-            for round_ in (1, 2):
-                while any(len(ours) < 3 * round_ for ours in acknowledged):
-                    time.sleep(0.01)
-                    assert not any(future.done() for future in writing)
+            for _ in range(2):
+                wait_for_more(3)
                 mongo_server.kill()
                 mongo_server.start()
-            goal = [len(ours) + 3 for ours in acknowledged]
-            while any(len(ours) < wanted for ours, wanted in zip(acknowledged, goal, strict=True)):
-                time.sleep(0.01)
-                assert not any(future.done() for future in writing)
+            wait_for_more(3)
         finally:
             done.set()
         for future in writing:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, DeleteMany, DeleteOne, ReadPreference, UpdateOne
+from pymongo import ASCENDING, DESCENDING, DeleteMany, DeleteOne, ReadPreference
 from pymongo.errors import BulkWriteError
 
 from holdfast_mongo.client import DUPLICATE_KEY, Client
-from holdfast_mongo.documents import Commits, Document, Tail, key, probe
+from holdfast_mongo.documents import Commits, Document, Tail, key, numbered, probe
 
 _FETCH = 100
 """Commits that are in memory at once while a conversation is read."""
@@ -34,8 +34,8 @@ class CommitLog:
         """How the conversation stands; `None` if there is none. Costs the same whatever its length."""
         commits = self._client.ready().commits
         while True:
-            root = commits.find_one({"_id": key(conversation, 1)}, _WITHOUT_EVENTS)
-            if root is None or "x" in root:
+            root = self._living_root(conversation)
+            if root is None:
                 return None
             newest = list(
                 commits.find(
@@ -137,23 +137,35 @@ class CommitLog:
             ]
         )
 
-    def read(self, conversation: str, first: int, last: int) -> Iterator[Document]:
-        """Yield the commits that hold the events `first` to `last`, with `v`, `e` and the first number to be shown."""
+    def read(self, conversation: str, first: int, last: int) -> Iterator[tuple[int, str]]:
+        """Yield the events `first` to `last` with their numbers, as far as they are kept."""
         commits = self._client.ready().commits
-        root = commits.find_one({"_id": key(conversation, 1)}, _WITHOUT_EVENTS)
-        if root is None or "x" in root:
+        root = self._living_root(conversation)
+        if root is None:
             return
-        first = max(first, root["k"] + 1)
-        if first > last:
-            return
+        wanted = max(first, root["k"] + 1)
         with commits.find(
-            {"_id.c": conversation, "g": root["g"], "v": {"$gte": first}, "_id.n": {"$gte": 1, "$lte": last}},
+            {"_id.c": conversation, "g": root["g"], "v": {"$gte": wanted}, "_id.n": {"$gte": 1, "$lte": last}},
             {"e": 1, "v": 1},
             sort=[("v", ASCENDING)],
             batch_size=_FETCH,
         ) as cursor:
             for commit in cursor:
-                yield {**commit, "first": first}
+                if commit["v"] - len(commit["e"]) >= wanted:
+                    # What stood between was erased meanwhile: nothing more to show, or only what a truncation leaves.
+                    again = self._living_root(conversation)
+                    if again is None or again["g"] != root["g"]:
+                        return
+                    wanted = max(wanted, again["k"] + 1)
+                    if commit["v"] - len(commit["e"]) >= wanted:
+                        return
+                yield from numbered(commit, wanted, last)
+                wanted = max(wanted, commit["v"] + 1)
+
+    def _living_root(self, conversation: str) -> Document | None:
+        """The first commit, without its events, if there is such a conversation and it is not being deleted."""
+        root = self.at(conversation, 1)
+        return None if root is None or "x" in root else root
 
     # Erasing
 
@@ -233,13 +245,13 @@ class CommitLog:
 
     def dirty(self) -> Iterator[Document]:
         """Yield the commits of which nobody has said that their heads are written."""
-        yield from self._client.ready().commits.find({"d": 1}, {"_id": 1, "g": 1, "x": 1})
+        yield from self._client.ready().commits.find({"d": 1}, {"_id": 1, "g": 1, "v": 1, "x": 1})
 
-    def clean(self, written: list[Document]) -> None:
-        """Say that the heads of commits are written."""
+    def clean(self, tail: Tail, first: int, last: int) -> None:
+        """Say that the head is written of the commits that end with the events `first` to `last`."""
         # w=1: a fail-over that loses the head loses this, which came after it, too.
         opened = self._client.ready()
-        commits = opened.commits.with_options(write_concern=opened.heads.write_concern)
-        commits.bulk_write(
-            [UpdateOne({"_id": commit["_id"], "g": commit["g"]}, {"$unset": {"d": ""}}) for commit in written]
+        opened.commits.with_options(write_concern=opened.heads.write_concern).update_many(
+            {"_id.c": tail.conversation, "v": {"$gte": first, "$lte": last}, "g": tail.generation, "d": 1},
+            {"$unset": {"d": ""}},
         )

@@ -47,7 +47,7 @@ class Heads:
         """Have the heads of commits written soon."""
         with self._changed:
             for commit in commits:
-                named = {"_id": commit["_id"], "g": commit["g"]}
+                named = {name: commit[name] for name in ("_id", "g", "v")}
                 self._pending.setdefault(commit["_id"]["c"], []).append(named)
             if self._thread is None or not self._thread.is_alive():
                 self._closing = False
@@ -99,13 +99,12 @@ class Heads:
                 self.finish_deletion(conversation)
             else:
                 self._write(tail)
-            generation = None if tail is None else tail.generation
+            living = [commit["v"] for commit in commits if tail is not None and commit["g"] == tail.generation]
             for commit in commits:
-                if commit["g"] != generation and commit["g"]:
+                if commit["g"] and (tail is None or commit["g"] != tail.generation):
                     self._log.remove(commit)
-            living = [commit for commit in commits if commit["g"] == generation]
-            if living:
-                self._log.clean(living)
+            if tail is not None and living:
+                self._log.clean(tail, min(living), min(max(living), tail.version))
 
     def _write(self, tail: Tail) -> None:
         heads = self._client.ready().heads

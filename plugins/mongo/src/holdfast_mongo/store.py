@@ -15,7 +15,7 @@ from holdfast.conversations.store import ANY, NEW, Appended, Head, Page, Tracker
 from holdfast_mongo.client import Client
 from holdfast_mongo.commits import CommitLog
 from holdfast_mongo.config import MongoConfig
-from holdfast_mongo.documents import Tail, commits, fits_one_document, numbered, pack
+from holdfast_mongo.documents import Tail, commits, fits_one_document, pack
 from holdfast_mongo.heads import Heads
 
 _TRIES = 100
@@ -133,8 +133,7 @@ class MongoTrackerStore(TrackerStore):
 
     def read(self, conversation: str, first: int, last: int) -> Iterator[tuple[int, str]]:
         with self._client.speaking():
-            for commit in self._log.read(conversation, first, last):
-                yield from numbered(commit, commit["first"], last)
+            yield from self._log.read(conversation, first, last)
 
     def list(
         self,
