@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ URL = "HOLDFAST_TEST_MONGO_URL"
 """Environment variable: a server to use instead of one that is started; nothing is killed or paused there."""
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "holdfast"
-_FERRETDB = "ferretdb-v1.24.2"
+_SOURCES = Path(__file__).parent / "ferretdb"
 
 
 class Mongo(Process):
@@ -40,7 +41,8 @@ def _command(port: int, data: Path) -> list[str]:
     mongod = shutil.which("mongod")
     if mongod is not None:
         return [mongod, "--bind_ip", HOST, "--port", str(port), "--dbpath", str(data), "--quiet"]
-    ferretdb = _CACHE / _FERRETDB
+    sources = b"".join((_SOURCES / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    ferretdb = _CACHE / f"ferretdb-{hashlib.sha256(sources).hexdigest()[:12]}"
     if not ferretdb.exists():
         pytest.skip(f"neither mongod nor FerretDB is here: run .ci/servers/mongo, which needs Go, or set {URL}")
     return [str(ferretdb), f"{HOST}:{port}", str(data)]
