@@ -211,18 +211,27 @@ class CommitLog:
                 {"$set": {"e": trimmed, "z": kept, "b": f"cut·{commit_id['n']}"}},
             )
 
-    def mark_deleted(self, conversation: str) -> bool:
-        """From here on there is no such conversation, and nobody can append to it; `False` if there was none."""
+    def lives(self, conversation: str, generation: str) -> bool:
+        """Whether the conversation stands, of this generation."""
+        root = self.at(conversation, 1)
+        return root is not None and root["g"] == generation
+
+    def mark_deleted(self, conversation: str) -> str | None:
+        """From here on there is no such conversation, and nobody can append to it.
+
+        Returns:
+            The generation; `None` if there was no conversation, or somebody else marked it.
+        """
         commits = self._client.ready().commits
         while True:
-            root = self.at(conversation, 1)
-            if root is None or "x" in root:
-                return False
+            root = self._living_root(conversation)
+            if root is None:
+                return None
             marked = commits.update_one(
                 {"_id": root["_id"], "g": root["g"]}, {"$set": {"g": "", "x": root["g"], "d": 1, "e": []}}
             )
             if marked.matched_count:
-                return True
+                return str(root["g"])
 
     def deleted_generation(self, conversation: str) -> str | None:
         """The generation that is being deleted, if one is."""

@@ -38,6 +38,9 @@ class Heads:
 
     def reset(self) -> None:
         """Begin without a thread, as in a forked process, which leaves the parent's appends to the parent."""
+        # Settling, deleting and truncating update the same documents. MongoDB does that one after the other by itself;
+        # FerretDB 1 loses one of two updates that meet, so at least one process does not do it to itself.
+        self.updating = threading.Lock()
         self._changed = threading.Condition()
         self._pending: dict[str, list[Document]] = {}
         self._thread: threading.Thread | None = None
@@ -93,7 +96,7 @@ class Heads:
 
     def settle(self, conversation: str, commits: list[Document]) -> None:
         """Write a conversation's head, and take the marks off its commits."""
-        with self._client.speaking():
+        with self.updating, self._client.speaking():
             tail = self._log.tail(conversation)
             if tail is None:
                 self.finish_deletion(conversation)
@@ -128,18 +131,14 @@ class Heads:
                     continue
                 if standing["g"] == tail.generation:
                     return  # a later one
-                if not self._lives(tail):
+                if not self._log.lives(tail.conversation, tail.generation):
                     return
                 # We lived before and after it was seen, so it is of a conversation that was deleted before ours began.
                 heads.delete_one({"_id": tail.conversation, "g": standing["g"]})
             else:
-                if done.upserted_id is not None and not self._lives(tail):
+                if done.upserted_id is not None and not self._log.lives(tail.conversation, tail.generation):
                     heads.delete_one(of_it)
                 return
-
-    def _lives(self, tail: Tail) -> bool:
-        root = self._log.at(tail.conversation, 1)
-        return root is not None and root["g"] == tail.generation
 
     def finish_deletion(self, conversation: str) -> bool:
         """Erase what is left of a conversation that was marked deleted; `False` if there is nothing."""

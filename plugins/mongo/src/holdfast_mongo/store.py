@@ -154,13 +154,18 @@ class MongoTrackerStore(TrackerStore):
 
     def delete(self, conversation: str) -> bool:
         self._forget(conversation)
-        with self._client.speaking():
+        with self._heads.updating, self._client.speaking():
             marked = self._log.mark_deleted(conversation)
             # Whoever lists meanwhile may finish it; and what another began and did not finish is finished here.
-            return self._heads.finish_deletion(conversation) or marked
+            finished = self._heads.finish_deletion(conversation)
+            while marked is not None and self._log.lives(conversation, marked):
+                # Another process's update met the mark on a server that loses one of the two; see Heads.updating.
+                self._log.mark_deleted(conversation)
+                self._heads.finish_deletion(conversation)
+            return finished or marked is not None
 
     def truncate(self, conversation: str, before: int) -> int:
-        with self._client.speaking():
+        with self._heads.updating, self._client.speaking():
             while True:
                 tail = self._log.tail(conversation)
                 target = 0 if tail is None else min(before - 1, tail.version)
