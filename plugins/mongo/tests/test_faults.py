@@ -125,7 +125,7 @@ def acknowledged_by(store: TrackerStore, batch: list[Event], batch_id: str) -> b
     return True
 
 
-def test_a_server_killed_amid_writes_keeps_what_it_acknowledged_once(  # noqa: C901  # one story
+def test_a_server_killed_amid_writes_keeps_what_it_acknowledged_once(  # one story
     mongo_server: Mongo, open_store: Open
 ) -> None:
     stores = [open_store(url=mongo_server.url, db="killed", **QUICK) for _ in range(3)]
