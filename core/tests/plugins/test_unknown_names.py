@@ -60,7 +60,7 @@ def test_a_misspelt_name_that_this_project_publishes_comes_with_both(rocket):
 
 
 def test_sql_is_published():
-    assert TRACKER_STORE.published == {"SQL": "holdfast-sql"}
+    assert TRACKER_STORE.published["SQL"] == "holdfast-sql"
 
 
 def test_a_right_name_in_the_wrong_section():
