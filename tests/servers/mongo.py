@@ -32,11 +32,6 @@ class Mongo(Process):
         return f"mongodb://{HOST}:{self.port}/"
 
 
-def is_genuine() -> bool:
-    """Whether a server that is started is a mongod."""
-    return shutil.which("mongod") is not None
-
-
 def _command(port: int, data: Path) -> list[str]:
     mongod = shutil.which("mongod")
     if mongod is not None:
