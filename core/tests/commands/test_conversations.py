@@ -105,7 +105,8 @@ def test_at_a_terminal_the_answer_decides(hf, three, monkeypatch, answer, code):
 
 def test_no_answer_is_no_consent(hf, three, monkeypatch):
     monkeypatch.setattr("holdfast.commands.options.is_asked_at_terminal", lambda: True)
-    assert hf("conversations", "delete", "a", input="").code == exit_codes.INTERRUPTED
+    # Where input ends, click gives up; before 8.2 its test runner read an empty answer, which means no.
+    assert hf("conversations", "delete", "a", input="").code in (exit_codes.INTERRUPTED, exit_codes.FAILURE)
     assert three.exists("a")
 
 

@@ -344,7 +344,7 @@ def test_metadata_is_read_and_its_absence_is_fine(tea, train, pack, file):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 def test_an_ordinary_user_can_unpack_and_remove(tea):
     """Root may write where permissions forbid it, so what a read-only tree does to others must be seen as another."""
-    home = Path(tempfile.mkdtemp())
+    home = Path(tempfile.mkdtemp(dir="/tmp"))  # where the other user can get, wherever TMPDIR is
     try:
         archive = shutil.copy(tea(1), home / "model.tar.gz")
         read_facts(Path(archive))  # imports everything while this user still can
