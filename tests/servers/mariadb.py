@@ -41,7 +41,7 @@ def running(*, durable: bool = False) -> Iterator[MariaDB]:
     install = program("mariadb-install-db", package="mariadb-server")
     with directory("mariadb") as folder:
         subprocess.run(
-            [install, "--no-defaults", f"--datadir={folder / 'data'}", "--auth-root-authentication-method=normal",
+            [install, "--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={folder}", "--auth-root-authentication-method=normal",
              "--skip-test-db"],
             check=True, capture_output=True, cwd=folder, user=as_user(),
         )  # fmt: skip
@@ -53,6 +53,7 @@ def running(*, durable: bool = False) -> Iterator[MariaDB]:
         port = free_port()
         settings = {
             "datadir": folder / "data",
+            "tmpdir": folder,
             "socket": folder / "socket",
             "pid-file": folder / "pid",
             "port": port,
